@@ -1,0 +1,1 @@
+"""Human pose and shape (SMPL) from pictures."""
