@@ -1,0 +1,105 @@
+"""What a detector finds, and how findings of the same person become one."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from smplcli.types import Floats
+
+CONFIDENT_KEYPOINT = 0.3
+"""Score from which a keypoint counts as seen."""
+
+MAX_OVERLAP = 0.6
+"""Boxes of two people do not share more than this part of their union."""
+
+MAX_SIMILARITY = 0.5
+"""Keypoints of two people are not more similar than this."""
+
+MIN_SHARED_KEYPOINTS = 4
+"""Fewer keypoints seen in both findings say nothing about their similarity."""
+
+_KEYPOINT_SPREAD = (
+    2
+    * np.array(
+        [26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89],
+        np.float64,
+    )
+    / 1000
+)
+"""Spread of COCO-17 annotations over the square root of the area (cocoeval.py: 2 * sigmas)."""
+
+
+class Detection(NamedTuple):
+    """One person in a picture."""
+
+    bbox: Floats
+    """(4,) x1, y1, x2, y2, image pixels."""
+
+    score: float
+    """How sure the detector is that this is a person, 0..1."""
+
+    keypoints: Floats
+    """(17, 3) COCO-17 joints: x, y in image pixels and score 0..1."""
+
+    @property
+    def num_confident(self) -> int:
+        """How many keypoints are seen."""
+        return int(np.count_nonzero(self.keypoints[:, 2] >= CONFIDENT_KEYPOINT))
+
+
+def box_overlap(first: Floats, second: Floats) -> float:
+    """Intersection over union of two boxes x1, y1, x2, y2, (4,), pixels."""
+    corner = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
+    shared = float(np.prod(np.maximum(corner, 0)))
+    union = _area(first) + _area(second) - shared
+    return shared / union if union > 0 else 0.0
+
+
+def keypoint_similarity(first: Detection, second: Detection) -> float:
+    """Object keypoint similarity over the keypoints seen in both; 0 when these are too few.
+
+    Source:
+        COCO, github.com/cocodataset/cocoapi, cocoeval.py: computeOks.
+    """
+    seen = (
+        np.minimum(first.keypoints[:, 2], second.keypoints[:, 2]) >= CONFIDENT_KEYPOINT
+    )
+    area = max(_area(first.bbox), _area(second.bbox))
+    if np.count_nonzero(seen) < MIN_SHARED_KEYPOINTS or area <= 0:
+        return 0.0
+    squared = ((first.keypoints[seen, :2] - second.keypoints[seen, :2]) ** 2).sum(
+        axis=1
+    )
+    return float(np.exp(-squared / (2 * area * _KEYPOINT_SPREAD[seen] ** 2)).mean())
+
+
+def merge_duplicates(found: Iterable[Detection]) -> list[Detection]:
+    """Keep the best of the findings of each person.
+
+    Args:
+        found: Findings of one picture, of one or several passes.
+
+    Returns:
+        One finding per person, surest first.
+    """
+    kept: list[Detection] = []
+    for person in sorted(found, key=_quality, reverse=True):
+        if not any(_is_same(person, other) for other in kept):
+            kept.append(person)
+    return sorted(kept, key=lambda person: person.score, reverse=True)
+
+
+def _quality(person: Detection) -> float:
+    return person.score * float(person.keypoints[:, 2].mean())
+
+
+def _is_same(first: Detection, second: Detection) -> bool:
+    return (
+        box_overlap(first.bbox, second.bbox) > MAX_OVERLAP
+        or keypoint_similarity(first, second) > MAX_SIMILARITY
+    )
+
+
+def _area(bbox: Floats) -> float:
+    return float(np.prod(np.maximum(bbox[2:] - bbox[:2], 0)))
