@@ -1,0 +1,72 @@
+"""Checks of the repository: ``pip install nox && nox``.
+
+``types``, ``tests`` and ``bench`` run in the environment that ``environment`` builds once: torch
+and what it needs take gigabytes, and one copy is enough.
+"""
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"  # the first with requires=
+nox.options.envdir = os.environ.get("NOX_ENVDIR", ".nox")
+nox.options.reuse_venv = "yes"
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def group(name: str) -> list[str]:
+    """Requirements of a dependency group of pyproject.toml."""
+    return nox.project.dependency_groups(PYPROJECT, name)
+
+
+def run_shared(session: nox.Session, *command: str) -> None:
+    """Run a Python module in the shared environment, one thread per process.
+
+    The tests are many small tensors: more threads than cores make them several times slower.
+    """
+    scripts = "Scripts" if os.name == "nt" else "bin"
+    python = Path(session.cache_dir).parent / "environment" / scripts / "python"
+    session.run(str(python), "-m", *command, external=True, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check")
+
+
+@nox.session(default=False)
+def environment(session: nox.Session) -> None:
+    """Install the package and the tools that import it."""
+    session.install("--editable", ".", *group("types"), *group("test"))
+
+
+@nox.session(venv_backend="none", requires=["environment"])
+def types(session: nox.Session) -> None:
+    """Check the types."""
+    run_shared(session, "mypy", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["environment"])
+def tests(session: nox.Session) -> None:
+    """Run the tests."""
+    run_shared(session, "pytest", *session.posargs)
+
+
+@nox.session(venv_backend="none", requires=["environment"], default=False)
+def bench(session: nox.Session) -> None:
+    """Time the hot paths beside the packages they replace."""
+    run_shared(session, "tests.benchmarks", *session.posargs)
+
+
+@nox.session(default=False)
+def build(session: nox.Session) -> None:
+    """Build the wheel and the source archive and check their metadata."""
+    session.install(*group("build"))
+    dist = Path(session.create_tmp()) / "dist"
+    session.run("python", "-m", "build", "--outdir", str(dist))
+    session.run("twine", "check", "--strict", *map(str, dist.glob("*")))
