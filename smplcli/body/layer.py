@@ -1,0 +1,210 @@
+"""SMPL's forward function, with and without vertices.
+
+Source:
+    Loper et al., "SMPL: A Skinned Multi-Person Linear Model", SIGGRAPH Asia 2015, equations 2-9.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from smplcli.body.joint_sets import joint_regressor
+from smplcli.body.model import BodyModel
+from smplcli.conventions import NUM_BETAS, NUM_JOINTS
+from smplcli.errors import ShapeError
+from smplcli.types import Floats, Ints
+
+
+class BodyOutput(NamedTuple):
+    """Posed bodies, before translation, in the axes that the root rotation leads to."""
+
+    vertices: Tensor
+    """(B, V, 3), metres."""
+
+    joints: Tensor
+    """(B, 24, 3), metres."""
+
+
+class Motion(NamedTuple):
+    """Where each joint of a posed body is, and how it carries what hangs on it."""
+
+    rotation: Tensor
+    """(B, 24, 3, 3) global rotations."""
+
+    joints: Tensor
+    """(B, 24, 3), metres."""
+
+    offset: Tensor
+    """(B, 24, 3): ``rotation @ point + offset`` carries a point at rest along."""
+
+
+class Skeleton(nn.Module):
+    """The kinematic tree, posed one generation at a time."""
+
+    rest: Tensor
+    shape: Tensor
+
+    def __init__(self, model: BodyModel) -> None:
+        super().__init__()
+        rest = model.joint_regressor @ model.v_template
+        shape = np.einsum("jv,vck->kjc", model.joint_regressor, model.shapedirs)
+        self.register_buffer("rest", _tensor(rest), persistent=False)
+        self.register_buffer("shape", _tensor(shape).flatten(1), persistent=False)
+        self._generations, self._order = _generations(model.parents)
+        self._parents = model.parents.tolist()
+
+    def forward(self, full_pose: Tensor, betas: Tensor) -> Motion:
+        """Pose the tree.
+
+        Args:
+            full_pose: (B, 24, 3, 3) rotation matrices.
+            betas: (B, 10).
+
+        Returns:
+            The motion of all joints, in SMPL's order.
+
+        Raises:
+            ShapeError: An argument has another shape.
+        """
+        _check(full_pose, betas)
+        rest = self.rest + (betas @ self.shape).unflatten(-1, (NUM_JOINTS, 3))
+        rotations, joints = [full_pose[:, :1]], [rest[:, :1]]
+        for children, slots in self._generations:
+            parents = [self._parents[child] for child in children]
+            carrier = rotations[-1][:, slots]
+            bones = carrier @ (rest[:, children] - rest[:, parents])[..., None]
+            joints.append(joints[-1][:, slots] + bones.squeeze(-1))
+            rotations.append(carrier @ full_pose[:, children])
+        rotation = torch.cat(rotations, dim=1)[:, self._order]
+        joint = torch.cat(joints, dim=1)[:, self._order]
+        return Motion(rotation, joint, joint - (rotation @ rest[..., None]).squeeze(-1))
+
+
+class BodyLayer(nn.Module):
+    """Vertices and joints of posed bodies."""
+
+    template: Tensor
+    blend: Tensor
+    weights: Tensor
+    faces: Tensor
+
+    def __init__(self, model: BodyModel) -> None:
+        super().__init__()
+        self.skeleton = Skeleton(model)
+        shape = model.shapedirs.reshape(-1, NUM_BETAS)
+        pose = model.posedirs.reshape(len(shape), -1)
+        blend = np.concatenate([shape, pose], axis=1).T
+        self.register_buffer("template", _tensor(model.v_template).flatten(), persistent=False)
+        self.register_buffer("blend", _tensor(blend), persistent=False)
+        self.register_buffer("weights", _tensor(model.weights.T), persistent=False)
+        self.register_buffer("faces", torch.from_numpy(model.faces), persistent=False)
+
+    def forward(self, full_pose: Tensor, betas: Tensor) -> BodyOutput:
+        """Pose bodies.
+
+        Args:
+            full_pose: (B, 24, 3, 3) rotation matrices, root first.
+            betas: (B, 10), standard deviations.
+
+        Returns:
+            Vertices and joints, metres.
+
+        Raises:
+            ShapeError: An argument has another shape.
+        """
+        motion = self.skeleton(full_pose, betas)
+        shaped = torch.addmm(self.template, _coefficients(full_pose, betas), self.blend)
+        points = shaped.unflatten(-1, (-1, 3))
+        carrier = torch.cat([motion.rotation, motion.offset[..., None]], dim=-1).flatten(-2)
+        skinned = (carrier.mT @ self.weights).unflatten(1, (3, 4))
+        x, y, z = points.unbind(-1)
+        rows = [
+            row[:, 0] * x + row[:, 1] * y + row[:, 2] * z + row[:, 3] for row in skinned.unbind(1)
+        ]
+        return BodyOutput(torch.stack(rows, dim=-1), motion.joints)
+
+
+class JointsLayer(nn.Module):
+    """The 24 joints and any joints regressed from vertices, without making a vertex.
+
+    A regressed joint is a weighted sum of skinned vertices, and skinning is linear in the blend
+    shapes, so regressor, skinning weights and blend shapes fold into one small matrix.
+    """
+
+    template: Tensor
+    blend: Tensor
+    mass: Tensor
+    scatter: Tensor
+
+    def __init__(self, model: BodyModel, joint_sets: Sequence[str] = ("coco17",)) -> None:
+        super().__init__()
+        self.skeleton = Skeleton(model)
+        regressor = np.concatenate([joint_regressor(model, name) for name in joint_sets])
+        used = np.flatnonzero(np.abs(regressor).sum(axis=0))
+        share = np.einsum("kv,vj->kjv", regressor[:, used], model.weights[used])
+        rows, carriers = np.nonzero(np.abs(share).sum(axis=-1))
+        share = share[rows, carriers]
+        shape = model.shapedirs[used].reshape(len(used), 3, NUM_BETAS)
+        blend = np.concatenate([shape, model.posedirs[used]], axis=-1)
+        folded = np.einsum("pv,vck->kpc", share, blend)
+        self.register_buffer("template", _tensor(share @ model.v_template[used]).flatten(), False)
+        self.register_buffer("blend", _tensor(folded).flatten(1), persistent=False)
+        self.register_buffer("mass", _tensor(share.sum(axis=-1))[:, None], persistent=False)
+        scatter = rows[None] == np.arange(len(regressor))[:, None]
+        self.register_buffer("scatter", _tensor(scatter), persistent=False)
+        self._carriers = carriers.tolist()
+
+    def forward(self, full_pose: Tensor, betas: Tensor) -> Tensor:
+        """Pose bodies.
+
+        Args:
+            full_pose: (B, 24, 3, 3) rotation matrices, root first.
+            betas: (B, 10), standard deviations.
+
+        Returns:
+            (B, 24 + J, 3), metres: SMPL's joints, then the joint sets in the order asked for.
+
+        Raises:
+            ShapeError: An argument has another shape.
+        """
+        motion = self.skeleton(full_pose, betas)
+        shaped = torch.addmm(self.template, _coefficients(full_pose, betas), self.blend)
+        points = shaped.unflatten(-1, (-1, 3))
+        turned = (motion.rotation[:, self._carriers] @ points[..., None]).squeeze(-1)
+        carried = turned + self.mass * motion.offset[:, self._carriers]
+        return torch.cat([motion.joints, self.scatter @ carried], dim=1)
+
+
+def _coefficients(full_pose: Tensor, betas: Tensor) -> Tensor:
+    """(B, 217): betas, then the 23 relative rotations minus identity."""
+    eye = torch.eye(3, dtype=full_pose.dtype, device=full_pose.device)
+    return torch.cat([betas, (full_pose[:, 1:] - eye).flatten(1)], dim=1)
+
+
+def _check(full_pose: Tensor, betas: Tensor) -> None:
+    if full_pose.shape[1:] != (NUM_JOINTS, 3, 3):
+        raise ShapeError(f"full_pose must be (batch, 24, 3, 3), got {tuple(full_pose.shape)}")
+    if betas.shape != (len(full_pose), NUM_BETAS):
+        raise ShapeError(f"betas must be ({len(full_pose)}, 10), got {tuple(betas.shape)}")
+
+
+def _generations(parents: Ints) -> tuple[list[tuple[list[int], list[int]]], list[int]]:
+    """Joints by their distance from the root, each with its parent's place in the one before.
+
+    Also the position of every joint when the generations are laid end to end.
+    """
+    generations, current, order = [], [0], [0]
+    while current:
+        pairs = [(j, current.index(p)) for j, p in enumerate(parents.tolist()) if p in current]
+        current = [child for child, _ in pairs]
+        if pairs:
+            generations.append((current, [slot for _, slot in pairs]))
+            order += current
+    return generations, np.argsort(order).tolist()
+
+
+def _tensor(array: Floats) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))

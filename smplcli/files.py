@@ -1,0 +1,202 @@
+"""Files written whole or not at all, and npz and JSON read without trusting them."""
+
+import errno
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.lib import format as npy
+
+from smplcli.errors import (
+    HostileFileError,
+    MissingFileError,
+    OutputExistsError,
+    ResourceError,
+    UnreadableFileError,
+)
+
+MAX_NPZ_BYTES = 16 << 30
+MAX_JSON_BYTES = 256 << 20
+
+
+def asset(name: str) -> Path:
+    """Path of a file that ships with the package.
+
+    Raises:
+        MissingFileError: The installation is incomplete.
+    """
+    package = Path(__file__).parent
+    for folder in (package / "assets", package.parent / "assets"):
+        if (folder / name).exists():
+            return folder / name
+    raise MissingFileError(
+        f"shipped file not found: {name}", hint="Install smplcli again from its repository."
+    )
+
+
+@contextmanager
+def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
+    """Open a temporary file that becomes ``path`` when the block ends without an exception.
+
+    Raises:
+        OutputExistsError: ``path`` exists and ``overwrite`` is false.
+        ResourceError: The folder cannot be written or the disk is full.
+    """
+    if path.exists() and not overwrite:
+        raise OutputExistsError(
+            f"output exists: {path}", hint="Choose another path or pass --overwrite."
+        )
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
+            temporary = Path(file.name)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise ResourceError(f"disk full: {path}", hint="Free space and run again.") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            raise ResourceError(
+                f"cannot write: {path}", hint="Choose a folder that you may write to."
+            ) from error
+        raise
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":  # other systems cannot open a folder
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_npz(
+    path: Path,
+    arrays: Mapping[str, np.ndarray],
+    *,
+    compressed: bool = False,
+    overwrite: bool = True,
+) -> None:
+    """Write plain arrays; the same arrays give the same bytes.
+
+    Raises:
+        OutputExistsError: ``path`` exists and ``overwrite`` is false.
+        ResourceError: The folder cannot be written or the disk is full.
+    """
+    method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+    with atomic_write(path, overwrite=overwrite) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy")  # its date is fixed: 1980
+            member.compress_type = method
+            with archive.open(member, "w", force_zip64=True) as stream:
+                npy.write_array(stream, np.asanyarray(array), allow_pickle=False)
+
+
+def read_npz(
+    path: Path, *, keys: Collection[str] | None = None, max_bytes: int = MAX_NPZ_BYTES
+) -> dict[str, np.ndarray]:
+    """Read arrays without pickle, after their headers have been checked against their sizes.
+
+    Args:
+        path: The npz file.
+        keys: Names to read, all of which must be there; ``None`` reads everything.
+        max_bytes: Refuse to expand more than this.
+
+    Raises:
+        MissingFileError: There is no such file.
+        UnreadableFileError: It is no npz, is damaged, or lacks a key.
+        HostileFileError: It holds Python objects, or expands to more than ``max_bytes``.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"file not found: {path}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {
+                info.filename.removesuffix(".npy"): info
+                for info in archive.infolist()
+                if info.filename.endswith(".npy")
+            }
+            wanted = members if keys is None else _select(path, members, keys)
+            if sum(info.file_size for info in wanted.values()) > max_bytes:
+                raise HostileFileError(f"npz expands to more than {max_bytes} bytes: {path}")
+            return {name: _read_member(path, archive, info) for name, info in wanted.items()}
+    except (HostileFileError, UnreadableFileError):
+        raise
+    except Exception as error:  # zipfile and numpy raise a dozen kinds on damaged bytes
+        raise UnreadableFileError(
+            f"not a readable npz file: {path}", hint="Write or copy the file again."
+        ) from error
+
+
+def _select(
+    path: Path, members: Mapping[str, zipfile.ZipInfo], keys: Collection[str]
+) -> dict[str, zipfile.ZipInfo]:
+    missing = sorted(set(keys) - set(members))
+    if missing:
+        raise UnreadableFileError(f"npz lacks {', '.join(missing)}: {path}")
+    return {name: members[name] for name in keys}
+
+
+def _read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(info) as stream:
+        version = npy.read_magic(stream)
+        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read_header(stream)
+        if dtype.hasobject:
+            raise HostileFileError(f"npz holds Python objects in {info.filename}: {path}")
+        if stream.tell() + prod(shape) * dtype.itemsize != info.file_size:
+            raise UnreadableFileError(f"npz header disagrees with {info.filename}: {path}")
+    with archive.open(info) as stream:
+        return np.asarray(npy.read_array(stream, allow_pickle=False))
+
+
+def write_json(path: Path, content: object, *, overwrite: bool = True) -> None:
+    """Write ``content`` as indented JSON."""
+    with atomic_write(path, overwrite=overwrite) as file:
+        file.write(json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        MissingFileError: There is no such file.
+        UnreadableFileError: It is not JSON, or too large.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"file not found: {path}")
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise UnreadableFileError(f"JSON file is larger than {MAX_JSON_BYTES} bytes: {path}")
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise UnreadableFileError(f"not a JSON file: {path}") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

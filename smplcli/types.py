@@ -1,0 +1,44 @@
+"""Values that modules hand to each other."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.integer[Any]]
+Pixels = NDArray[np.uint8]
+
+
+class SMPLParams(NamedTuple):
+    """Pose and shape of a batch of bodies."""
+
+    full_pose: Tensor
+    """(B, 24, 3, 3) rotation matrices: the root in camera axes, the rest relative to parents."""
+
+    betas: Tensor
+    """(B, 10) shape coefficients, standard deviations."""
+
+
+class Camera(NamedTuple):
+    """Pinhole cameras of full images."""
+
+    focal_length: Tensor
+    """(B,) pixels."""
+
+    principal_point: Tensor
+    """(B, 2) x, y, pixels."""
+
+    image_size: Tensor
+    """(B, 2) width, height, pixels."""
+
+
+class Crop(NamedTuple):
+    """Square regions of full images, padding included."""
+
+    bbox_center: Tensor
+    """(B, 2) x, y, full-image pixels."""
+
+    bbox_size: Tensor
+    """(B,) side, full-image pixels."""
