@@ -117,8 +117,8 @@ def parse_toml(model: type[Model], text: str, *, source: str) -> Model:
 def settings_template() -> str:
     """A `smplcli.toml` that sets nothing and explains, as comments, everything it could set."""
     lines = [
-        "# Settings of smplcli for this folder and those below it. Flags come first, then the",
-        "# environment (SMPLCLI_BODY, SMPLCLI_DATA), then this file, then the defaults shown here.",
+        "# Settings of smplcli for this folder and those below it. Flags come first, then",
+        "# SMPLCLI_BODY and SMPLCLI_DATA, then this file, then the defaults, which are shown.",
         "# Relative paths start at the current directory, as they do in flags.",
     ]
     for name, section in Settings.model_fields.items():

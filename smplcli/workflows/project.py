@@ -1,0 +1,192 @@
+"""What a command without arguments works on: the settings, the data and the runs of a folder.
+
+The nearest `smplcli.toml` upwards decides. Without one, what lies in the customary places is used.
+Without that either, the folder runs the demo, and everything of it stays under `smplcli-demo/`.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from smplcli.config import SETTINGS_FILE, PathSettings, PrepareSettings, Settings, parse_toml
+from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
+
+MANIFEST_FILE = "manifest.json"
+BEST_FILE = "best.safetensors"
+RAW_DATA_DIRS = (Path("data/3DPW"), Path("data/mpii"))
+
+DEMO_DIR = Path("smplcli-demo")
+DEMO_SETTINGS = Settings(
+    paths=PathSettings(
+        data=DEMO_DIR / "data", runs=DEMO_DIR / "runs", submissions=DEMO_DIR / "submissions"
+    ),
+    prepare=PrepareSettings(count=400),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """Settings of a folder and where they come from."""
+
+    settings: Settings
+    """Checked settings; their paths are relative to the current directory."""
+
+    origin: Literal["file", "folder", "demo"]
+    """A settings file, what was found in the folder, or nothing at all."""
+
+    settings_file: Path | None = None
+    """The file, if the settings come from one."""
+
+    raw_data: tuple[Path, ...] = ()
+    """Customary folders of raw data that exist; looked at only without a settings file."""
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether synthetic people stand in for data that nobody named."""
+        return self.origin == "demo"
+
+    @property
+    def notice(self) -> str:
+        """One line about what the commands work on."""
+        if self.origin == "file":
+            return f"settings: {self.settings_file}"
+        if self.origin == "demo":
+            return (
+                f"demo: no {SETTINGS_FILE} and no data here, so synthetic people are used, all "
+                f"under {DEMO_DIR}{os.sep}; the numbers are not comparable with published ones"
+            )
+        found = (*self.raw_data, *_outputs(self.settings.paths))
+        return f"using {', '.join(map(str, found)) or 'the data given'}"
+
+
+def find_project(data: Path | None = None) -> Project:
+    """Find what the commands in the current directory work on.
+
+    Args:
+        data: Data that the user named. It is no demo then, whatever the folder holds.
+
+    Raises:
+        ConfigError: The settings file holds mistakes.
+        UnreadableFileError: There is a settings file that cannot be read.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if os.path.lexists(folder / SETTINGS_FILE):
+            file = folder / SETTINGS_FILE
+            return Project(settings=read_settings(file), origin="file", settings_file=file)
+    raw_data = tuple(folder for folder in RAW_DATA_DIRS if folder.is_dir())
+    settings = Settings()
+    if raw_data or data is not None or any(_outputs(settings.paths)):
+        return Project(settings=settings, origin="folder", raw_data=raw_data)
+    return Project(settings=DEMO_SETTINGS, origin="demo")
+
+
+def read_settings(file: Path) -> Settings:
+    """Read a `smplcli.toml`.
+
+    Raises:
+        ConfigError: The file holds mistakes.
+        UnreadableFileError: The file cannot be read.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UnreadableFileError(f"settings not readable: {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not valid TOML: not UTF-8 text") from error
+    return parse_toml(Settings, text, source=str(file))
+
+
+def refuse_raw_data(project: Project) -> None:
+    """Stop where synthetic people would silently stand in for the data that lies here.
+
+    Raises:
+        UnreadableFileError: There is raw data, which this version has no reader for.
+    """
+    if project.raw_data:
+        found = ", ".join(map(str, project.raw_data))
+        raise UnreadableFileError(
+            f"no reader for this data yet: {found}",
+            hint="run 'smplcli prepare synthetic' to render synthetic people instead.",
+        )
+
+
+def data_set(project: Project, given: Path | None = None) -> Path:
+    """The prepared data set to work on: the newest in the folder given, else of the project.
+
+    Raises:
+        MissingFileError: The folder given does not exist, or no data set is there.
+    """
+    folder = given or project.settings.paths.data
+    newest = _newest(data_sets(folder))
+    if newest is not None:
+        return newest.parent
+    if given is not None and not given.exists():
+        raise MissingFileError(f"data set not found: {given}", hint=_first("prepare"))
+    raise MissingFileError(f"no prepared data set in: {folder}", hint=_first("prepare"))
+
+
+def data_sets(folder: Path) -> list[Path]:
+    """Manifests of the data sets in a folder, which may itself be one."""
+    own = folder / MANIFEST_FILE
+    return [own] if own.is_file() else sorted(folder.glob(f"*/{MANIFEST_FILE}"))
+
+
+def newest_run(project: Project) -> Path:
+    """The run of the project that wrote its best checkpoint last.
+
+    Raises:
+        MissingFileError: No run has got that far.
+    """
+    newest = _newest(finished_runs(project.settings.paths.runs))
+    if newest is None:
+        folder = project.settings.paths.runs
+        raise MissingFileError(f"no run found in: {folder}", hint=_first("train"))
+    return newest.parent
+
+
+def finished_runs(folder: Path) -> list[Path]:
+    """Best checkpoints of the runs in a folder."""
+    return sorted(folder.glob(f"*/{BEST_FILE}"))
+
+
+def best_checkpoint(run_dir: Path) -> Path:
+    """The checkpoint of a run that did best on held-out samples.
+
+    Raises:
+        MissingFileError: The folder holds none.
+    """
+    file = run_dir / BEST_FILE
+    if not file.is_file():
+        raise MissingFileError(f"no {BEST_FILE} in run folder: {run_dir}", hint=_first("train"))
+    return file
+
+
+def evaluation_target(project: Project, given: Path | None = None) -> Path:
+    """The checkpoint or predictions to judge: as given, else of the newest run.
+
+    Raises:
+        MissingFileError: It does not exist, or nothing has been trained.
+    """
+    if given is None:
+        return best_checkpoint(newest_run(project))
+    if given.is_dir():
+        return best_checkpoint(given)
+    if not given.exists():
+        raise MissingFileError(f"checkpoint or predictions not found: {given}")
+    return given
+
+
+def _outputs(paths: PathSettings) -> list[Path]:
+    places = ((paths.data, data_sets(paths.data)), (paths.runs, finished_runs(paths.runs)))
+    return [folder for folder, outputs in places if outputs]
+
+
+def _newest(files: Iterable[Path]) -> Path | None:
+    return max(files, key=lambda file: (file.stat().st_mtime_ns, file), default=None)
+
+
+def _first(step: str) -> str:
+    return f"run 'smplcli {step}' first."
