@@ -43,6 +43,12 @@ class UnreadableFileError(SmplCliError, ValueError):
     exit_code = 3
 
 
+class RefusedError(SmplCliError, ValueError):
+    """The work is done, but its result does not meet what it must."""
+
+    exit_code = 4
+
+
 class HostileFileError(SmplCliError, ValueError):
     """An input asks for something that no honest file of its kind asks for."""
 
