@@ -86,6 +86,73 @@ COCO17_EDGES = (
     (14, 16),
 )
 
+SPIN24_JOINTS = (
+    "right_ankle",
+    "right_knee",
+    "right_hip",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "right_wrist",
+    "right_elbow",
+    "right_shoulder",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    "neck",
+    "head_top",
+    "pelvis",
+    "thorax",
+    "spine",
+    "jaw",
+    "head",
+    "nose",
+    "left_eye",
+    "right_eye",
+    "left_ear",
+    "right_ear",
+)
+"""Joints of ``part`` and ``S`` in files of the SPIN family: hips, neck and head top as in LSP, pelvis
+and thorax as in MPII, spine, jaw and head as in Human3.6M (Kolotouros et al., ICCV 2019)."""
+
+LSP14_JOINTS = SPIN24_JOINTS[:14]
+"""Joints of the published 3DPW protocol (Johnson and Everingham, BMVC 2010)."""
+
+H36M_TO_LSP14 = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)
+"""Rows of the 17-joint Human3.6M regressor, in the order of LSP14_JOINTS (SPIN, constants.py)."""
+
+OPENPOSE25_JOINTS = (
+    "nose",
+    "neck",
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    "mid_hip",
+    "right_hip",
+    "right_knee",
+    "right_ankle",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "right_eye",
+    "left_eye",
+    "right_ear",
+    "left_ear",
+    "left_big_toe",
+    "left_small_toe",
+    "left_heel",
+    "right_big_toe",
+    "right_small_toe",
+    "right_heel",
+)
+"""Keypoints of OpenPose's BODY_25 (Cao et al., TPAMI 2019)."""
+
+SPIN49_JOINTS = tuple(f"openpose_{name}" for name in OPENPOSE25_JOINTS) + SPIN24_JOINTS
+"""All joints of SPIN's body layer."""
+
 
 def mirror_order(names: tuple[str, ...]) -> tuple[int, ...]:
     """Index of each joint's mirror image, found by swapping ``left_`` and ``right_``."""
