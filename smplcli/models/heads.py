@@ -1,0 +1,167 @@
+"""From features to pose, shape and camera."""
+
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from smplcli.conventions import NUM_BETAS, NUM_JOINTS, NUM_PARTS
+from smplcli.models.config import ModelConfig
+
+POOLED_CHANNELS = 32
+"""Channels per joint that shape, camera and context read from the attended features."""
+
+SMALL = 1e-3
+"""Standard deviation of the last layers' first weights: training starts at the mean body."""
+
+
+class HeadOutput(NamedTuple):
+    """What a head adds to the mean body."""
+
+    rot6d: Tensor
+    """(B, 24, 6)."""
+
+    betas: Tensor
+    """(B, 10)."""
+
+    camera: Tensor
+    """(B, 3): logarithm of the scale, tx, ty."""
+
+    part_logits: Tensor | None
+    """(B, 25, h, w) background and parts; ``None`` without attention."""
+
+
+class PartAttentionHead(nn.Module):
+    """Each joint reads the features where an attention map of its own looks.
+
+    Source:
+        PARE (Kocabas et al., ICCV 2021), section 3.2.
+    """
+
+    def __init__(self, config: ModelConfig, channels: list[int], extra: int) -> None:
+        super().__init__()
+        self.part_branch = Branch(config, channels)
+        self.feature_branch = Branch(config, channels)
+        self.part_logits = nn.Conv2d(config.channels, NUM_PARTS, 1)
+        self.pool = nn.Linear(config.channels, POOLED_CHANNELS)
+        person = NUM_JOINTS * POOLED_CHANNELS + extra
+        self.context = None
+        if config.context:
+            self.context = nn.Sequential(
+                nn.Linear(person + channels[-1], config.context), nn.ReLU(inplace=True)
+            )
+        self.pose = JointPerceptrons(config.channels + config.context, config.hidden, 6)
+        self.shape = perceptron(person + config.context, config.hidden, NUM_BETAS)
+        self.camera = perceptron(person + config.context, config.hidden, 3)
+
+    def forward(self, features: list[Tensor], extra: Tensor) -> HeadOutput:
+        """Read the features of pictures, beside ``extra`` (B, E) facts about each person."""
+        logits = self.part_logits(self.part_branch(features))
+        values = self.feature_branch(features)
+        with torch.autocast(values.device.type, enabled=False):
+            joints = attend(logits[:, 1:].float(), values.float())
+            deepest = features[-1].float().mean((2, 3))
+            return self._regress(joints, deepest, extra)._replace(part_logits=logits.float())
+
+    def _regress(self, joints: Tensor, deepest: Tensor, extra: Tensor) -> HeadOutput:
+        person = torch.cat([self.pool(joints).flatten(1), extra], dim=1)
+        if self.context is not None:
+            context = self.context(torch.cat([person, deepest], dim=1))
+            joints = torch.cat([joints, context[:, None].expand(-1, NUM_JOINTS, -1)], dim=-1)
+            person = torch.cat([person, context], dim=1)
+        return HeadOutput(self.pose(joints), self.shape(person), self.camera(person), None)
+
+
+def attend(part_logits: Tensor, values: Tensor) -> Tensor:
+    """Pool features by a softmax over the pixels of each part.
+
+    Args:
+        part_logits: (B, 24, h, w), background left out.
+        values: (B, C, h, w).
+
+    Returns:
+        (B, 24, C).
+
+    Source:
+        PARE (Kocabas et al., ICCV 2021), equation 3.
+    """
+    attention = part_logits.flatten(2).softmax(dim=-1)
+    return attention @ values.flatten(2).mT
+
+
+class Branch(nn.Module):
+    """Upsamplings, each followed by a 3x3 convolution, batch norm and ReLU."""
+
+    def __init__(self, config: ModelConfig, channels: list[int]) -> None:
+        super().__init__()
+        self.mode = config.upsample_mode
+        width = config.channels
+        finer = channels[-2::-1][: config.upsamplings] if config.laterals else []
+        self.laterals = nn.ModuleList(nn.Conv2d(count, width, 1) for count in finer)
+        self.entry = nn.Conv2d(channels[-1], width, 1) if config.laterals else nn.Identity()
+        first = width if config.laterals else channels[-1]
+        self.blocks = nn.ModuleList(
+            _convolution(width if step else first, width) for step in range(config.upsamplings)
+        )
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Features (B, C, h, w) at the branch's resolution."""
+        x = self.entry(features[-1])
+        for step, block in enumerate(self.blocks):
+            x = functional.interpolate(x, scale_factor=2.0, mode=self.mode)
+            if step < len(self.laterals):
+                x = x + self.laterals[step](features[-2 - step])
+            x = block(x)
+        return cast("Tensor", x)
+
+
+def _convolution(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class JointPerceptrons(nn.Module):
+    """One perceptron per joint, no weight shared, all computed at once."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        spread = (2 / inputs) ** 0.5
+        self.first = nn.Parameter(spread * torch.randn(NUM_JOINTS, inputs, hidden))
+        self.first_bias = nn.Parameter(torch.zeros(NUM_JOINTS, 1, hidden))
+        self.second = nn.Parameter(SMALL * torch.randn(NUM_JOINTS, hidden, outputs))
+
+    def forward(self, joints: Tensor) -> Tensor:
+        """Outputs (B, 24, outputs) for features (B, 24, inputs)."""
+        hidden = torch.baddbmm(self.first_bias, joints.transpose(0, 1), self.first).relu()
+        return (hidden @ self.second).transpose(0, 1)
+
+
+def perceptron(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """One hidden layer; its first outputs are nearly zero."""
+    last = nn.Linear(hidden, outputs)
+    nn.init.normal_(last.weight, std=SMALL)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(inplace=True), last)
+
+
+class BaselineHead(nn.Module):
+    """Perceptrons on pooled features: the control that part attention has to beat."""
+
+    def __init__(self, config: ModelConfig, channels: list[int], extra: int) -> None:
+        super().__init__()
+        inputs = channels[-1] + extra
+        self.pose = perceptron(inputs, config.hidden, 6 * NUM_JOINTS)
+        self.shape = perceptron(inputs, config.hidden, NUM_BETAS)
+        self.camera = perceptron(inputs, config.hidden, 3)
+
+    def forward(self, features: list[Tensor], extra: Tensor) -> HeadOutput:
+        """Read the features of pictures, beside ``extra`` (B, E) facts about each person."""
+        deepest = features[-1]
+        with torch.autocast(deepest.device.type, enabled=False):
+            person = torch.cat([deepest.float().mean((2, 3)), extra], dim=1)
+            rot6d = self.pose(person).unflatten(1, (NUM_JOINTS, 6))
+            return HeadOutput(rot6d, self.shape(person), self.camera(person), None)

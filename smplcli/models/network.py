@@ -1,0 +1,107 @@
+"""The whole network: picture and keypoints in, body and camera out."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from smplcli.conventions import NUM_JOINTS
+from smplcli.models.backbones import Backbone
+from smplcli.models.config import ModelConfig
+from smplcli.models.heads import BaselineHead, HeadOutput, PartAttentionHead
+from smplcli.models.keypoints import KeypointEncoder
+from smplcli.rotations import rot6d_to_rotmat
+
+MEAN_SCALE = 0.9
+"""Half crops per metre before training: a standing person fills the crop (HMR's mean camera)."""
+
+
+class NetworkOutput(NamedTuple):
+    """Bodies in the crop's camera."""
+
+    rotmat: Tensor
+    """(B, 24, 3, 3) rotations: the root in camera axes, the rest relative to parents."""
+
+    betas: Tensor
+    """(B, 10), standard deviations."""
+
+    pred_cam: Tensor
+    """(B, 3) s (half crops per metre, positive), tx, ty (metres, before scaling)."""
+
+    part_logits: Tensor | None
+    """(B, 25, h, w) background and parts; ``None`` without attention."""
+
+
+class Network(nn.Module):
+    """A backbone, a head, and where configured an encoder of 2D keypoints."""
+
+    mean_rot6d: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = Backbone(config.backbone)
+        self.encoder = KeypointEncoder(config.keypoints) if config.keypoints else None
+        head = PartAttentionHead if config.head == "part-attention" else BaselineHead
+        self.head = head(config, self.backbone.channels, config.keypoints)
+        self.register_buffer("mean_rot6d", _upright())
+
+    def forward(self, image: Tensor, keypoints: Tensor | None = None) -> NetworkOutput:
+        """Estimate bodies.
+
+        Args:
+            image: (B, 3, S, S) RGB in 0..1.
+            keypoints: (B, 17, 3) x, y in -1..1 of the crop, and confidence; ``None`` if unknown.
+
+        Returns:
+            One body per picture, float32.
+        """
+        features = self.backbone(image)
+        if self.encoder is None:
+            output = self.head(features, image.new_zeros(len(image), 0, dtype=torch.float32))
+            return self._finish(output)
+        if keypoints is None:
+            keypoints = image.new_zeros(len(image), 17, 3, dtype=torch.float32)
+        with torch.autocast(image.device.type, enabled=False):
+            extra, rot6d, betas = self.encoder(keypoints.float())
+        output = self.head(features, extra)
+        return self._finish(
+            output._replace(rot6d=output.rot6d + rot6d, betas=output.betas + betas)
+        )
+
+    def lift(self, keypoints: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotations (B, 24, 3, 3) and betas (B, 10) that the keypoints alone suggest."""
+        if self.encoder is None:
+            raise TypeError("this network takes no keypoints")
+        _, rot6d, betas = self.encoder(keypoints)
+        return rot6d_to_rotmat(self.mean_rot6d + rot6d), betas
+
+    def _finish(self, output: HeadOutput) -> NetworkOutput:
+        rotmat = rot6d_to_rotmat(self.mean_rot6d + output.rot6d.float())
+        log_scale, shift = output.camera.float().split([1, 2], dim=1)
+        camera = torch.cat([MEAN_SCALE * log_scale.exp(), shift], dim=1)
+        return NetworkOutput(rotmat, output.betas.float(), camera, output.part_logits)
+
+
+def build_network(config: ModelConfig, *, backbone_weights: Path | None = None) -> Network:
+    """Network with random heads, its backbone random too unless weights are given.
+
+    Raises:
+        ConfigError: No such backbone.
+        MissingFileError: ``backbone_weights`` does not exist.
+        UnreadableFileError: It holds another network.
+    """
+    network = Network(config)
+    if backbone_weights is not None:
+        network.backbone.load_pretrained(backbone_weights)
+    if config.fold_norm:
+        network.backbone.fold_norm()
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _upright() -> Tensor:
+    """Mean pose before training: at rest, facing the camera, which is half a turn about x."""
+    rot6d = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(NUM_JOINTS, 1)
+    rot6d[0] = torch.tensor([1.0, 0, 0, 0, -1, 0])
+    return rot6d
