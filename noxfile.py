@@ -13,6 +13,9 @@ nox.needs_version = ">=2025.2.9"  # the first with requires=
 nox.options.envdir = os.environ.get("NOX_ENVDIR", ".nox")
 nox.options.reuse_venv = "yes"
 
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""The tests are many small tensors: threads that wait for each other make them far slower."""
+
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -22,20 +25,17 @@ def group(name: str) -> list[str]:
 
 
 def run_shared(session: nox.Session, *command: str) -> None:
-    """Run a Python module in the shared environment, one thread per process.
-
-    The tests are many small tensors: more threads than cores make them several times slower.
-    """
+    """Run a Python module in the shared environment."""
     scripts = "Scripts" if os.name == "nt" else "bin"
     python = Path(session.cache_dir).parent / "environment" / scripts / "python"
-    session.run(str(python), "-m", *command, external=True, env={"OMP_NUM_THREADS": "1"})
+    session.run(str(python), "-m", *command, external=True, env=ONE_THREAD)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and formatting."""
     session.install(*group("lint"))
-    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "check")
     session.run("ruff", "format", "--check")
 
 
@@ -48,7 +48,7 @@ def environment(session: nox.Session) -> None:
 @nox.session(venv_backend="none", requires=["environment"])
 def types(session: nox.Session) -> None:
     """Check the types."""
-    run_shared(session, "mypy", *session.posargs)
+    run_shared(session, "mypy")
 
 
 @nox.session(venv_backend="none", requires=["environment"])
@@ -61,6 +61,13 @@ def tests(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Time the hot paths beside the packages they replace."""
     run_shared(session, "tests.benchmarks", *session.posargs)
+
+
+@nox.session(venv_backend="uv", default=False)
+def minimums(session: nox.Session) -> None:
+    """Run the tests with the oldest versions that pyproject.toml allows."""
+    session.install("--editable", ".", "--resolution=lowest-direct", *group("test"))
+    session.run("pytest", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session(default=False)
