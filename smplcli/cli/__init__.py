@@ -1,0 +1,62 @@
+"""The command line: the only part that prints, reads the environment or exits."""
+
+from typing import Annotated
+
+import typer
+
+from smplcli.cli._doctor import doctor
+from smplcli.cli._group import SmplCliGroup
+from smplcli.cli._init import init
+from smplcli.cli._output import show_logs
+
+app = typer.Typer(
+    name="smplcli",
+    cls=SmplCliGroup,
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        # The default of typer's own flags is None, and typer imports pydantic, 0.1 s of every
+        # command's start, to find that None is no boolean.
+        "default_map": dict.fromkeys(("help", "install_completion", "show_completion"), False),
+    },
+)
+for command in (init, doctor):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001
+    if wanted:
+        from smplcli import __version__
+
+        typer.echo(f"smplcli {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    ctx: typer.Context,
+    *,
+    version: Annotated[  # noqa: ARG001
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Show the version."
+        ),
+    ] = False,
+) -> None:
+    """Human pose and shape (SMPL) from pictures.
+
+    Without any data, 'prepare', 'train', 'evaluate' and 'submit' run a small demo in that order.
+    """
+    show_logs()
+    if ctx.invoked_subcommand is None:
+        from smplcli.cli._status import print_status
+
+        typer.echo(ctx.get_help())
+        print_status()
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="smplcli")

@@ -15,6 +15,7 @@ from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
 
 MANIFEST_FILE = "manifest.json"
 BEST_FILE = "best.safetensors"
+EVALUATION_DIR = "eval"
 RAW_DATA_DIRS = (Path("data/3DPW"), Path("data/mpii"))
 
 DEMO_DIR = Path("smplcli-demo")
@@ -109,7 +110,7 @@ def refuse_raw_data(project: Project) -> None:
         found = ", ".join(map(str, project.raw_data))
         raise UnreadableFileError(
             f"no reader for this data yet: {found}",
-            hint="run 'smplcli prepare synthetic' to render synthetic people instead.",
+            hint="Run 'smplcli prepare synthetic' to render synthetic people instead.",
         )
 
 
@@ -179,6 +180,24 @@ def evaluation_target(project: Project, given: Path | None = None) -> Path:
     return given
 
 
+def next_step(project: Project) -> str:
+    """The first command whose output is still missing; after all of them, 'predict'."""
+    paths = project.settings.paths
+    runs = finished_runs(paths.runs)
+    done = {
+        "prepare": data_sets(paths.data),
+        "train": runs,
+        "evaluate": [run for run in runs if (run.parent / EVALUATION_DIR).is_dir()],
+        "submit": submission_files(paths.submissions),
+    }
+    return next((step for step, outputs in done.items() if not outputs), "predict")
+
+
+def submission_files(folder: Path) -> list[Path]:
+    """Leaderboard files in a folder."""
+    return sorted(folder.glob("*.zip"))
+
+
 def _outputs(paths: PathSettings) -> list[Path]:
     places = ((paths.data, data_sets(paths.data)), (paths.runs, finished_runs(paths.runs)))
     return [folder for folder, outputs in places if outputs]
@@ -189,4 +208,4 @@ def _newest(files: Iterable[Path]) -> Path | None:
 
 
 def _first(step: str) -> str:
-    return f"run 'smplcli {step}' first."
+    return f"Run 'smplcli {step}' first."

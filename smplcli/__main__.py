@@ -1,0 +1,5 @@
+"""`python -m smplcli`."""
+
+from smplcli.cli import main
+
+main()

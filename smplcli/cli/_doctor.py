@@ -1,0 +1,35 @@
+"""`smplcli doctor`."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from smplcli.cli._options import BodyOption, JsonOption
+from smplcli.cli._output import print_json
+
+if TYPE_CHECKING:
+    from smplcli.workflows.doctor import Check
+
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+BROKEN = 3
+
+
+def doctor(*, body: BodyOption = None, as_json: JsonOption = False) -> None:
+    """Check the installation, the machine and this folder; say what to do about each fault."""
+    from smplcli.workflows.doctor import doctor as examine
+
+    report = examine(body)
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        for check in report.checks:
+            _print_check(check)
+    if not report.is_healthy:
+        raise typer.Exit(BROKEN)
+
+
+def _print_check(check: "Check") -> None:
+    typer.secho(f"{check.status:<4}", fg=COLOURS[check.status], nl=False)
+    typer.echo(f"  {check.name:<14} {check.found}")
+    if check.remedy:
+        typer.echo(f"{'':<20} -> {check.remedy}")

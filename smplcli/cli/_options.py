@@ -1,0 +1,37 @@
+"""Options that several commands share, each spelled once."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        envvar="SMPLCLI_DATA",
+        help="Folder written by 'smplcli prepare'.  [default: the newest of the project]",
+    ),
+]
+BodyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--body",
+        metavar="PATH",
+        envvar="SMPLCLI_BODY",
+        help="SMPL file, or folder that holds one.  [default: the demo body]",
+    ),
+]
+DeviceOption = Annotated[
+    Literal["auto", "cpu", "cuda"],
+    typer.Option("--device", help="Where to compute; auto takes a GPU if there is one."),
+]
+KeypointsOption = Annotated[
+    Literal["detected", "none"] | None,
+    typer.Option("--keypoints", help="What the network is given beside the picture."),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object instead of a table.")
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]

@@ -1,0 +1,88 @@
+"""Results on stdout, everything else on stderr."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from typing import Any, TypeVar
+
+import typer
+
+T = TypeVar("T")
+
+PLAIN_INTERVAL = 5.0
+"""Seconds between two progress lines where nobody watches a terminal."""
+
+
+def print_json(result: Mapping[str, Any]) -> None:
+    """Print a result as one JSON object."""
+    typer.echo(json.dumps(result, indent=2, default=str, allow_nan=False))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a result as a table, its first column aligned left and the others right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left")
+    for row in rows:
+        table.add_row(*map(str, row))
+    Console(highlight=False, markup=False, emoji=False).print(table)
+
+
+def note(text: str) -> None:
+    """Say something that is no result."""
+    typer.echo(text, err=True)
+
+
+def show_progress(items: Iterable[T], label: str, /) -> Iterable[T]:
+    """Show rate and remaining time on stderr: a bar in a terminal, else a line now and then."""
+    from tqdm import tqdm
+
+    if sys.stderr.isatty():
+        bar: Iterable[T] = tqdm(items, desc=label, dynamic_ncols=True)
+        return bar
+    return _plain_lines(items, label)
+
+
+def _plain_lines(items: Iterable[T], label: str) -> Iterator[T]:
+    total = len(items) if isinstance(items, Sized) else None
+    start = last = time.monotonic()
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        now = time.monotonic()
+        if now - last >= PLAIN_INTERVAL and done != total:
+            _plain_line(label, done, total, now - start)
+            last = now
+    _plain_line(label, done, total, time.monotonic() - start)
+
+
+def _plain_line(label: str, done: int, total: int | None, elapsed: float) -> None:
+    from tqdm import tqdm
+
+    note(f"{label}: {tqdm.format_meter(done, total, elapsed, ncols=0)}")
+
+
+class StderrHandler(logging.Handler):
+    """Writes log records to stderr, above a progress bar if one is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; what is worse than information says so."""
+        from tqdm import tqdm
+
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        tqdm.write(level + record.getMessage(), file=sys.stderr)
+
+
+def show_logs() -> None:
+    """Send what the workflows log to stderr, once, however often a command is run."""
+    logger = logging.getLogger("smplcli")
+    if not any(isinstance(handler, StderrHandler) for handler in logger.handlers):
+        logger.addHandler(StderrHandler())
+        logger.setLevel(logging.INFO)
+        logger.propagate = False

@@ -1,0 +1,34 @@
+"""What `smplcli` alone says about the current directory."""
+
+from pathlib import Path
+
+import typer
+
+
+def print_status() -> None:
+    """Print which settings count here, what there is already, and which command is next."""
+    from smplcli.workflows.project import (
+        data_sets,
+        find_project,
+        finished_runs,
+        next_step,
+        submission_files,
+    )
+
+    project = find_project()
+    paths = project.settings.paths
+    typer.echo(f"\n{project.notice}")
+    for name, folder, found in (
+        ("data sets", paths.data, [manifest.parent for manifest in data_sets(paths.data)]),
+        ("runs", paths.runs, [best.parent for best in finished_runs(paths.runs)]),
+        ("submissions", paths.submissions, submission_files(paths.submissions)),
+    ):
+        typer.echo(f"  {name:<12} {_listed(found) or f'none in {folder}'}")
+    step = next_step(project)
+    arguments = " PHOTOS --out preds.npz" if step == "predict" else ""
+    typer.echo(f"Next: smplcli {step}{arguments}")
+
+
+def _listed(found: list[Path], most: int = 3) -> str:
+    names = ", ".join(map(str, found[-most:]))
+    return f"{names} and {len(found) - most} more" if len(found) > most else names
