@@ -5,6 +5,7 @@ and what it needs take gigabytes, and one copy is enough.
 """
 
 import os
+import shutil
 from pathlib import Path
 
 import nox
@@ -72,8 +73,8 @@ def minimums(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def build(session: nox.Session) -> None:
-    """Build the wheel and the source archive and check their metadata."""
+    """Build the wheel and the source archive in dist/ and check their metadata."""
     session.install(*group("build"))
-    dist = Path(session.create_tmp()) / "dist"
-    session.run("python", "-m", "build", "--outdir", str(dist))
-    session.run("twine", "check", "--strict", *map(str, dist.glob("*")))
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build")
+    session.run("twine", "check", "--strict", *map(str, Path("dist").iterdir()))
