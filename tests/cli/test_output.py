@@ -1,0 +1,75 @@
+import json
+import logging
+import os
+import sys
+
+import pytest
+
+from smplcli.cli import _output
+from smplcli.cli._output import print_json, print_table, show_logs, show_progress
+
+
+def test_progress_passes_every_item_through(capsys):
+    assert list(show_progress([3, 1, 2], "count")) == [3, 1, 2]
+    assert capsys.readouterr().out == ""
+
+
+def test_progress_writes_whole_lines_where_nobody_watches(capsys, monkeypatch):
+    monkeypatch.setattr(_output, "PLAIN_INTERVAL", 0.0)
+
+    list(show_progress([3, 1, 2], "count"))
+
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("count: ") for line in lines)
+    assert "3/3" in lines[-1]
+
+
+def test_progress_of_unknown_length_still_counts(capsys):
+    list(show_progress(iter("abcd"), "count"))
+
+    assert "count: 4it" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
+def test_progress_draws_a_bar_in_a_terminal(monkeypatch):
+    leader, follower = os.openpty()
+    with os.fdopen(follower, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        items = list(show_progress(range(3), "count"))
+        drawn = os.read(leader, 4096).decode()
+    os.close(leader)
+
+    assert items == [0, 1, 2]
+    assert "\r" in drawn
+
+
+def test_json_has_no_nan(capsys):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        print_json({"mpjpe": float("nan")})
+
+    assert capsys.readouterr().out == ""
+
+
+def test_json_writes_paths_as_strings(capsys, tmp_path):
+    print_json({"path": tmp_path})
+
+    assert json.loads(capsys.readouterr().out) == {"path": str(tmp_path)}
+
+
+def test_a_table_leaves_brackets_as_they_are(capsys):
+    print_table("Joints [mm]", ["name", "error"], [["[red]pelvis", 1.5]])
+
+    text = capsys.readouterr().out
+    assert "Joints [mm]" in text
+    assert "[red]pelvis" in text
+
+
+def test_logs_go_to_stderr_once_and_warnings_say_so(capsys):
+    show_logs()
+    show_logs()
+
+    logging.getLogger("smplcli.workflows.x").info("resumed")
+    logging.getLogger("smplcli.workflows.x").warning("disk is nearly full")
+
+    assert capsys.readouterr() == ("", "resumed\nwarning: disk is nearly full\n")

@@ -1,0 +1,126 @@
+"""What a stranger meets first: help, version, the folder's state, and how long it takes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import smplcli
+from smplcli.cli import app
+
+runner = CliRunner()
+HEAVY = {"torch", "torchvision", "numpy", "cv2", "scipy", "smplx", "timm", "onnxruntime", "rich"}
+
+
+def commands_of(command, path=()):
+    yield list(path)
+    for name, nested in getattr(command, "commands", {}).items():
+        yield from commands_of(nested, (*path, name))
+
+
+COMMANDS = list(commands_of(typer.main.get_command(app)))
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*args):
+    return subprocess.run(args, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_imports_nothing_heavy(command):
+    code = f"""import sys; from smplcli.cli import app
+app({[*command, "--help"]}, standalone_mode=False); print(*sys.modules)"""
+    done = run(sys.executable, "-c", code)
+
+    assert done.returncode == 0
+    assert set(done.stdout.split()).isdisjoint(HEAVY | {"pydantic"})
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_explains_the_command_and_all_its_options(command):
+    result = runner.invoke(app, [*command, "--help"])
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Usage: ")
+    options = result.stdout.partition("\nOptions:\n")[2].partition("\nCommands:\n")[0]
+    assert all(len(line.split()) > 1 for line in options.splitlines())
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    done = run(sys.executable, "-c", "import sys, smplcli; print(*sys.modules)")
+
+    assert set(done.stdout.split()).isdisjoint(HEAVY | {"pydantic", "typer"})
+
+
+@pytest.mark.parametrize("name", smplcli.__all__)
+def test_everything_exported_exists(name):
+    assert getattr(smplcli, name)
+
+
+def test_a_name_that_is_not_exported_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'predcit'"):
+        _ = smplcli.predcit
+
+
+def test_version_is_printed():
+    result = runner.invoke(app, ["--version"])
+
+    assert (result.exit_code, result.stdout) == (0, f"smplcli {smplcli.__version__}\n")
+
+
+def test_alone_it_prints_help_and_what_comes_next():
+    result = runner.invoke(app, [])
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Usage: ")
+    assert "demo: " in result.stdout
+    assert result.stdout.endswith("Next: smplcli prepare\n")
+
+
+def test_alone_it_counts_what_is_there():
+    for index in range(5):
+        Path(f"data/prepared/set{index}").mkdir(parents=True)
+        Path(f"data/prepared/set{index}/manifest.json").touch()
+
+    result = runner.invoke(app, [])
+
+    assert "data/prepared/set4 and 2 more" in result.stdout
+    assert result.stdout.endswith("Next: smplcli train\n")
+
+
+def test_alone_it_reports_mistakes_in_the_settings():
+    Path("smplcli.toml").write_text("[pahts]")
+
+    result = runner.invoke(app, [])
+
+    assert result.exit_code == 2
+    assert "unknown key, did you mean 'paths'?" in result.stderr
+
+
+def test_completion_suggests_commands():
+    code = "from smplcli.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"_SMPLCLI_COMPLETE": "complete_bash", "COMP_WORDS": "smplcli in", "COMP_CWORD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout.split() == ["init"]
+
+
+def test_python_m_smplcli_is_the_same_program():
+    done = run(sys.executable, "-m", "smplcli", "nonsense")
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: no such command 'nonsense'")
