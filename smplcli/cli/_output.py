@@ -85,4 +85,3 @@ def show_logs() -> None:
     if not any(isinstance(handler, StderrHandler) for handler in logger.handlers):
         logger.addHandler(StderrHandler())
         logger.setLevel(logging.INFO)
-        logger.propagate = False
