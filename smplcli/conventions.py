@@ -112,8 +112,8 @@ SPIN24_JOINTS = (
     "left_ear",
     "right_ear",
 )
-"""Joints of ``part`` and ``S`` in files of the SPIN family: hips, neck and head top as in LSP, pelvis
-and thorax as in MPII, spine, jaw and head as in Human3.6M (Kolotouros et al., ICCV 2019)."""
+"""Joints of ``part`` and ``S`` in files of the SPIN family (Kolotouros et al., ICCV 2019): hips, neck
+and head top as in LSP, pelvis and thorax as in MPII, spine, jaw and head as in Human3.6M."""
 
 LSP14_JOINTS = SPIN24_JOINTS[:14]
 """Joints of the published 3DPW protocol (Johnson and Everingham, BMVC 2010)."""

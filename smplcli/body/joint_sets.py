@@ -101,7 +101,9 @@ def joint_set(model: BodyModel, name: str, *, given: Path | Floats | None = None
     elif name == "lsp14":
         rows = _given_rows(model, name, given)[list(H36M_TO_LSP14)]
     else:
-        raise ConfigError(f"no such joint set: {name}", hint=f"Choose from {', '.join(JOINT_SETS)}.")
+        raise ConfigError(
+            f"no such joint set: {name}", hint=f"Choose from {', '.join(JOINT_SETS)}."
+        )
     return JointSet(rows[:, :NUM_JOINTS], rows[:, NUM_JOINTS:])
 
 
@@ -195,7 +197,7 @@ def _given_rows(model: BodyModel, name: str, given: Path | Floats | None) -> Flo
     if given is None:
         raise MissingFileError(
             f"joint set {name} needs {file}",
-            hint="Take it from the data archive of SPIN (github.com/nkolot/SPIN) and name its path.",
+            hint="Take it from the data of SPIN (github.com/nkolot/SPIN) and give its path.",
         )
     regressor = _read_regressor(given) if isinstance(given, Path) else given
     expected = (num_rows, len(model.v_template))
