@@ -56,7 +56,9 @@ def pa_mpjpe(pred_joints3d: Floats, gt_joints3d: Floats) -> Floats:
     return _mean_distance(procrustes_align(pred, gt), gt)
 
 
-def pve(pred_vertices: Floats, gt_vertices: Floats, *, pred_root: Floats, gt_root: Floats) -> Floats:
+def pve(
+    pred_vertices: Floats, gt_vertices: Floats, *, pred_root: Floats, gt_root: Floats
+) -> Floats:
     """Mean per-vertex error after moving the root joint of both bodies to the origin.
 
     Args:

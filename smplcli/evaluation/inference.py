@@ -1,0 +1,62 @@
+"""The network on samples of a prepared data set."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+
+from smplcli.conventions import NUM_BETAS, NUM_JOINTS, SCALE_PIXELS
+from smplcli.crops import compose_affine, crop_matrix, extract_crop, transform_points
+from smplcli.datasets.shards import PreparedSample, PreparedSplit
+from smplcli.evaluation.predictions import Predictions
+from smplcli.models.network import Network
+from smplcli.models.preprocess import to_network_input
+from smplcli.types import Floats, Ints, Pixels
+
+KeypointSource = Literal["detected", "none"]
+"""What the network is given beside the picture."""
+
+
+def predict_samples(
+    network: Network,
+    samples: PreparedSplit,
+    batches: Iterable[Ints],
+    *,
+    keypoints: KeypointSource = "detected",
+) -> Predictions:
+    """Predict every sample of a split.
+
+    Args:
+        network: The network, on the device that computes.
+        samples: The split.
+        batches: Indices of samples; together, each sample once.
+        keypoints: ``detected`` gives the network what the detector found in the pictures.
+    """
+    full_pose = np.full((len(samples), NUM_JOINTS, 3, 3), np.nan, dtype=np.float32)
+    betas = np.full((len(samples), NUM_BETAS), np.nan, dtype=np.float32)
+    device = network.mean_rot6d.device
+    for rows in batches:
+        crops, points = _network_crops([samples[row] for row in rows], network.config.input_size)
+        image, unit_points = to_network_input(crops, points if keypoints == "detected" else None)
+        with torch.inference_mode():
+            output = network(
+                image.to(device), None if unit_points is None else unit_points.to(device)
+            )
+        full_pose[rows] = output.rotmat.cpu().numpy()
+        betas[rows] = output.betas.cpu().numpy()
+    return Predictions(full_pose, betas, np.zeros(len(samples), dtype=bool))
+
+
+def _network_crops(samples: Sequence[PreparedSample], size: int) -> tuple[Pixels, Floats]:
+    """Crops (B, size, size, 3) of the people's boxes, and detected keypoints in crop pixels."""
+    crops, points = [], []
+    for sample in samples:
+        to_crop = crop_matrix(sample.center, SCALE_PIXELS * float(sample.scale), size)
+        crops.append(
+            extract_crop(sample.image, compose_affine(to_crop, sample.crop_to_image), size)
+        )
+        detected = sample.detected.astype(np.float64)
+        detected[:, :2] = transform_points(to_crop, detected[:, :2])
+        points.append(detected)
+    return np.stack(crops), np.stack(points)
