@@ -1,5 +1,6 @@
 """The body layer beside smplx."""
 
+import contextlib
 import functools
 import types
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from smplcli.body.files import load_body
+from smplcli.body.joint_sets import joint_regressor
 from smplcli.body.layer import BodyLayer, JointsLayer
 from smplcli.body.model import BodyModel
 from smplcli.rotations import aa_to_rotmat
@@ -22,7 +24,7 @@ def duels() -> Iterator[Duel]:
     """Vertices, joints, and joints with their gradients."""
     model = load_body()
     layer, joints_layer = BodyLayer(model), JointsLayer(model, [JOINT_SET])
-    regressor = torch.from_numpy(model.regressors[JOINT_SET]).float()
+    regressor = torch.from_numpy(joint_regressor(model, JOINT_SET))
     for batch, reach in ((1, 2.5), (64, 3.0), (512, 5.0)):
         pose, betas = _random_bodies(batch)
         reference = _smplx(model, batch)
@@ -71,7 +73,8 @@ def _smplx(model: BodyModel, batch: int) -> smplx.SMPL:
         f=model.faces,
     )
     ids = dict(model.vertex_ids)
-    return smplx.SMPL("", data_struct=arrays, vertex_ids=ids, batch_size=batch)
+    with contextlib.redirect_stdout(None):  # it warns about bodies with 10 betas
+        return smplx.SMPL("", data_struct=arrays, vertex_ids=ids, batch_size=batch)
 
 
 def _vertices(body: smplx.SMPL, pose: Tensor, betas: Tensor) -> Tensor:
