@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from smplcli.body.joint_sets import joint_regressor
+from smplcli.body.joint_sets import JointSet, joint_set
 from smplcli.body.model import BodyModel
 from smplcli.conventions import NUM_BETAS, NUM_JOINTS
 from smplcli.errors import ShapeError
@@ -128,21 +128,25 @@ class BodyLayer(nn.Module):
 
 
 class JointsLayer(nn.Module):
-    """The 24 joints and any joints regressed from vertices, without making a vertex.
+    """The 24 joints and any joint sets, without making a vertex.
 
-    A regressed joint is a weighted sum of skinned vertices, and skinning is linear in the blend
-    shapes, so regressor, skinning weights and blend shapes fold into one small matrix.
+    A joint regressed from vertices is a weighted sum of skinned vertices, and skinning is linear
+    in the blend shapes, so regressor, skinning weights and blend shapes fold into a small matrix.
     """
 
     template: Tensor
     blend: Tensor
     mass: Tensor
-    scatter: Tensor
+    gather: Tensor
 
-    def __init__(self, model: BodyModel, joint_sets: Sequence[str] = ("coco17",)) -> None:
+    def __init__(
+        self, model: BodyModel, joint_sets: Sequence[str | JointSet] = ("coco17",)
+    ) -> None:
         super().__init__()
         self.skeleton = Skeleton(model)
-        regressor = np.concatenate([joint_regressor(model, name) for name in joint_sets])
+        sets = [joint_set(model, item) if isinstance(item, str) else item for item in joint_sets]
+        regressor = np.concatenate([item.from_vertices for item in sets])
+        from_joints = np.concatenate([item.from_joints for item in sets])
         used = np.flatnonzero(np.abs(regressor).sum(axis=0))
         share = np.einsum("kv,vj->kjv", regressor[:, used], model.weights[used])
         rows, carriers = np.nonzero(np.abs(share).sum(axis=-1))
@@ -154,7 +158,8 @@ class JointsLayer(nn.Module):
         self.register_buffer("blend", _tensor(folded).flatten(1), persistent=False)
         self.register_buffer("mass", _tensor(share.sum(axis=-1))[:, None], persistent=False)
         scatter = rows[None] == np.arange(len(regressor))[:, None]
-        self.register_buffer("scatter", _tensor(scatter), persistent=False)
+        gather = np.concatenate([from_joints, scatter], axis=1)
+        self.register_buffer("gather", _tensor(gather), persistent=False)
         self._carriers = carriers.tolist()
 
     def forward(self, full_pose: Tensor, betas: Tensor) -> Tensor:
@@ -175,7 +180,8 @@ class JointsLayer(nn.Module):
         points = shaped.unflatten(-1, (-1, 3))
         turned = (motion.rotation[:, self._carriers] @ points[..., None]).squeeze(-1)
         carried = turned + self.mass * motion.offset[:, self._carriers]
-        return torch.cat([motion.joints, self.scatter @ carried], dim=1)
+        sets = self.gather @ torch.cat([motion.joints, carried], dim=1)
+        return torch.cat([motion.joints, sets], dim=1)
 
 
 def _coefficients(full_pose: Tensor, betas: Tensor) -> Tensor:
