@@ -18,6 +18,13 @@ KeypointSource = Literal["detected", "none"]
 """What the network is given beside the picture."""
 
 
+def index_batches(count: int, batch_size: int) -> list[Ints]:
+    """Indices 0..count-1 in runs of at most ``batch_size``."""
+    return [
+        np.arange(start, min(start + batch_size, count)) for start in range(0, count, batch_size)
+    ]
+
+
 def predict_samples(
     network: Network,
     samples: PreparedSplit,

@@ -37,6 +37,14 @@ class Predictions(NamedTuple):
     """Predictions of a person that had one already; the first counts."""
 
 
+def is_finite(predictions: Predictions) -> NDArray[np.bool_]:
+    """(N,) whether there is a prediction without NaN or infinity."""
+    values = np.concatenate(
+        [predictions.full_pose.reshape(len(predictions.betas), -1), predictions.betas], axis=1
+    )
+    return np.asarray(np.isfinite(values).all(axis=1))
+
+
 def sample_ids(imgname: Sequence[str] | NDArray[np.str_], person_id: Ints) -> list[SampleId]:
     """Identities of samples, in their order."""
     return list(zip(map(str, imgname), person_id.tolist(), strict=True))

@@ -10,12 +10,15 @@ import torch
 from numpy.typing import NDArray
 
 from smplcli.body.layer import BodyLayer
+from smplcli.conventions import NUM_JOINTS
+from smplcli.datasets.shards import PreparedSplit
 from smplcli.evaluation.predictions import Predictions
 from smplcli.evaluation.protocols import PosedBodies, Protocol
+from smplcli.rotations import aa_to_rotmat
 from smplcli.types import Floats, Ints
 
-OK, MISSING, FAILED = "ok", "missing", "failed"
-"""States of a sample: evaluated, not predicted, predicted but not finite."""
+OK, MISSING, FAILED, UNLABELLED = "ok", "missing", "failed", "unlabelled"
+"""States of a sample: evaluated, not predicted, predicted but not finite, without truth."""
 
 
 class Truth(NamedTuple):
@@ -27,6 +30,9 @@ class Truth(NamedTuple):
     betas: Floats
     """(N, 10), float32."""
 
+    is_labelled: NDArray[np.bool_]
+    """(N,) whether pose and betas are known."""
+
 
 class SampleErrors(NamedTuple):
     """Errors of every sample of a split, in its order."""
@@ -35,7 +41,7 @@ class SampleErrors(NamedTuple):
     """(N,) by the metric's name, NaN where the state is not ``ok``."""
 
     states: NDArray[np.str_]
-    """(N,) ``ok``, ``missing`` or ``failed``."""
+    """(N,) ``ok``, ``missing``, ``failed`` or ``unlabelled``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +61,16 @@ class Measurement:
     body: str
     count: int
     """Samples that the mean runs over."""
+
+
+def truth_of(samples: PreparedSplit) -> Truth:
+    """Labels of a prepared split."""
+    pose = torch.from_numpy(samples.field("pose")).float()
+    return Truth(
+        full_pose=aa_to_rotmat(pose.unflatten(-1, (NUM_JOINTS, 3))).numpy(),
+        betas=samples.field("shape").astype(np.float32),
+        is_labelled=samples.field("has_smpl") > 0,
+    )
 
 
 def pose_bodies(layer: BodyLayer, full_pose: Floats, betas: Floats) -> PosedBodies:
@@ -94,8 +110,9 @@ def score_predictions(
     """
     count = len(predictions.is_missing)
     errors = {name: np.full(count, np.nan) for name in protocol.metrics}
+    is_comparable = truth.is_labelled & ~predictions.is_missing
     for batch in batches:
-        rows = batch[~predictions.is_missing[batch]]
+        rows = batch[is_comparable[batch]]
         if not rows.size:
             continue
         pred = pose_bodies(layer, predictions.full_pose[rows], predictions.betas[rows])
@@ -105,7 +122,9 @@ def score_predictions(
     is_ok = np.all([np.isfinite(values) for values in errors.values()], axis=0)
     for values in errors.values():
         values[~is_ok] = np.nan
-    states = np.where(is_ok, OK, np.where(predictions.is_missing, MISSING, FAILED))
+    states = np.select(
+        [is_ok, ~truth.is_labelled, predictions.is_missing], [OK, UNLABELLED, MISSING], FAILED
+    )
     return SampleErrors(errors, states)
 
 
