@@ -5,9 +5,12 @@ from typing import Annotated
 import typer
 
 from smplcli.cli._doctor import doctor
+from smplcli.cli._evaluate import evaluate
 from smplcli.cli._group import SmplCliGroup
 from smplcli.cli._init import init
 from smplcli.cli._output import show_logs
+from smplcli.cli._submit import submit
+from smplcli.cli._train import train
 
 app = typer.Typer(
     name="smplcli",
@@ -22,8 +25,14 @@ app = typer.Typer(
         "default_map": dict.fromkeys(("help", "install_completion", "show_completion"), False),
     },
 )
-for command in (init, doctor):
-    app.command()(command)
+for command, example in (
+    (train, "smplcli train --recipe pare --device cuda --workers 8"),
+    (evaluate, "smplcli evaluate runs/lite-1 --split validation --json"),
+    (submit, "smplcli submit runs/lite-1"),
+    (init, "smplcli init && smplcli"),
+    (doctor, "smplcli doctor"),
+):
+    app.command(epilog=f"Example: {example}")(command)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001

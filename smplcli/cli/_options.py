@@ -5,6 +5,14 @@ from typing import Annotated, Literal
 
 import typer
 
+TargetArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="TARGET",
+        show_default=False,
+        help="Checkpoint, run folder or predictions (npz).  [default: the newest run]",
+    ),
+]
 DataOption = Annotated[
     Path | None,
     typer.Option(
@@ -29,7 +37,9 @@ DeviceOption = Annotated[
 ]
 KeypointsOption = Annotated[
     Literal["detected", "none"] | None,
-    typer.Option("--keypoints", help="What the network is given beside the picture."),
+    typer.Option(
+        "--keypoints", help="What the network is given beside the picture.  [default: detected]"
+    ),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object instead of a table.")

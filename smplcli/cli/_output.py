@@ -2,22 +2,68 @@
 
 import json
 import logging
+import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from typing import Any, Protocol, TypeVar
 
 import typer
 
 T = TypeVar("T")
 
+INCOMPLETE = 4
+"""Exit code of a command that finished, but could not do everything."""
+
 PLAIN_INTERVAL = 5.0
 """Seconds between two progress lines where nobody watches a terminal."""
 
 
+class Report(Protocol):
+    """What a workflow returns."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-like form."""
+        ...
+
+
+class CountingReport(Protocol):
+    """Report of a workflow that may finish without having managed everything."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything was managed."""
+        ...
+
+
+R = TypeVar("R", bound=Report)
+
+
+def print_result(report: R, show: Callable[[R], None], *, as_json: bool) -> None:
+    """Print a report the way the user wants it."""
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        show(report)
+
+
+def exit_if_incomplete(report: CountingReport) -> None:
+    """Say by the exit code that some items failed."""
+    if not report.is_complete:
+        raise typer.Exit(INCOMPLETE)
+
+
 def print_json(result: Mapping[str, Any]) -> None:
-    """Print a result as one JSON object."""
-    typer.echo(json.dumps(result, indent=2, default=str, allow_nan=False))
+    """Print a result as one JSON object; what is no number is null there."""
+    typer.echo(json.dumps(_without_nan(result), indent=2, default=str, allow_nan=False))
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

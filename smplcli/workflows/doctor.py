@@ -8,10 +8,10 @@ import shutil
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from smplcli.body.files import load_body
 from smplcli.errors import SmplCliError
 from smplcli.files import asset
 from smplcli.workflows.project import Project, data_sets, find_project, finished_runs
@@ -81,17 +81,19 @@ def doctor(body: Path | None = None) -> DoctorReport:
     project, settings = _check_settings()
     if project is not None and body is None:
         body = project.settings.body.path
+    torch = _check_torch()
     checks = [
         _check_python(),
-        *_check_torch(),
+        *torch,
         _check_cv2(),
         _check_import("onnxruntime"),
         _check_assets(),
         _check_shared_memory(Path("/dev/shm")),  # noqa: S108
         _check_disk(Path.cwd()),
         settings,
-        _check_body(body),
     ]
+    if torch[0].status == "ok":
+        checks.append(_check_body(body))
     if project is not None:
         checks.append(_check_data(project))
     return DoctorReport(tuple(checks))
@@ -200,6 +202,9 @@ def _check_settings() -> tuple[Project | None, Check]:
 
 
 def _check_body(path: Path | None) -> Check:
+    # Imports torch, which may be what is broken.
+    from smplcli.body.files import load_body  # noqa: PLC0415
+
     try:
         body = load_body(path)
     except SmplCliError as error:
@@ -218,6 +223,7 @@ def _failed(name: str, error: SmplCliError) -> Check:
     return Check(name=name, status="fail", found=error.message, remedy=error.hint or "")
 
 
+@cache
 def _run_python(code: str) -> tuple[str, str]:
     """Output and failure of a piece of Python in a process of its own, which may even crash."""
     try:

@@ -5,12 +5,20 @@ Without that either, the folder runs the demo, and everything of it stays under 
 """
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from smplcli.config import SETTINGS_FILE, PathSettings, PrepareSettings, Settings, parse_toml
+from smplcli.config import (
+    SETTINGS_FILE,
+    PathSettings,
+    PrepareSettings,
+    Settings,
+    TrainSettings,
+    parse_toml,
+)
 from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
 
 MANIFEST_FILE = "manifest.json"
@@ -24,6 +32,7 @@ DEMO_SETTINGS = Settings(
         data=DEMO_DIR / "data", runs=DEMO_DIR / "runs", submissions=DEMO_DIR / "submissions"
     ),
     prepare=PrepareSettings(count=400),
+    train=TrainSettings(recipe="demo"),
 )
 
 
@@ -196,6 +205,20 @@ def next_step(project: Project) -> str:
 def submission_files(folder: Path) -> list[Path]:
     """Leaderboard files in a folder."""
     return sorted(folder.glob("*.zip"))
+
+
+def next_free(folder: Path, name: str, suffix: str = "") -> Path:
+    """The path ``<folder>/<name>-<number><suffix>`` after the last one that exists."""
+    return folder / f"{name}-{last_number(folder, name, suffix) + 1}{suffix}"
+
+
+def last_number(folder: Path, name: str, suffix: str = "") -> int:
+    """Highest number of the paths ``<folder>/<name>-<number><suffix>``; 0 without any."""
+    if not folder.is_dir():
+        return 0
+    pattern = re.compile(rf"{re.escape(name)}-(\d+){re.escape(suffix)}")
+    matches = (pattern.fullmatch(path.name) for path in folder.iterdir())
+    return max((int(match[1]) for match in matches if match), default=0)
 
 
 def _outputs(paths: PathSettings) -> list[Path]:

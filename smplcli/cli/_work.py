@@ -1,0 +1,29 @@
+"""What the commands after 'prepare' begin with."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smplcli.cli._output import note
+
+if TYPE_CHECKING:
+    from smplcli.workflows.project import Project
+
+
+def open_project(data: Path | None) -> "tuple[Project, Path]":
+    """Find the project and the data set to work on, and say which they are."""
+    from smplcli.workflows.project import data_set, find_project
+
+    project = find_project(data)
+    note(project.notice)
+    found = data_set(project, data)
+    note(f"data: {found}")
+    return project, found
+
+
+def open_target(project: "Project", target: Path | None) -> Path:
+    """Find the checkpoint or predictions to work on, and say which they are."""
+    from smplcli.workflows.project import evaluation_target
+
+    found = evaluation_target(project, target)
+    note(f"target: {found}")
+    return found

@@ -1,0 +1,52 @@
+"""Where a step writes when nobody says: always a new place, unless it goes on with its work."""
+
+from pathlib import Path
+
+from smplcli.training.checkpoints import STATE_FILE
+from smplcli.training.config import read_recipe, recipe_to_toml
+from smplcli.workflows.project import EVALUATION_DIR, last_number, next_free
+from smplcli.workflows.submit import DEMO_PREFIX
+from smplcli.workflows.train import CONFIG_FILE
+
+SUBMISSION_NAME = "3dpw"
+SUBMISSION_SUFFIX = ".zip"
+
+
+def default_run_dir(runs_dir: Path, recipe: str) -> Path:
+    """Folder to train a recipe in: of its last run if that was interrupted, else a new one.
+
+    Args:
+        runs_dir: Folder of all runs; those of a recipe are called ``<recipe>-1``, ``<recipe>-2``.
+        recipe: Name of a shipped recipe, or a TOML file.
+
+    Raises:
+        ConfigError: There is no such recipe, or it has mistakes.
+        MissingFileError: There is no such file.
+    """
+    name = Path(recipe).stem
+    last = runs_dir / f"{name}-{last_number(runs_dir, name)}"
+    return last if _is_interrupted(last, recipe) else next_free(runs_dir, name)
+
+
+def default_evaluation_dir(target: Path, split: str) -> Path | None:
+    """Folder for an evaluation: in the run that a checkpoint belongs to, ``None`` without one."""
+    run_dir = target.parent
+    return next_free(run_dir / EVALUATION_DIR, split) if (run_dir / CONFIG_FILE).exists() else None
+
+
+def default_submission_file(submissions_dir: Path) -> Path:
+    """Leaderboard file after the last one, be that of a demo or not."""
+    numbers = (
+        last_number(submissions_dir, prefix + SUBMISSION_NAME, SUBMISSION_SUFFIX)
+        for prefix in ("", DEMO_PREFIX)
+    )
+    return submissions_dir / f"{SUBMISSION_NAME}-{max(numbers) + 1}{SUBMISSION_SUFFIX}"
+
+
+def _is_interrupted(run_dir: Path, name_or_file: str) -> bool:
+    recipe = read_recipe(name_or_file)
+    config = run_dir / CONFIG_FILE
+    if not config.is_file() or config.read_text(encoding="utf-8") != recipe_to_toml(recipe):
+        return False
+    last_step = f"step_{recipe.schedule.steps:08d}"
+    return not (run_dir / "checkpoints" / last_step / STATE_FILE).is_file()
