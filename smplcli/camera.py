@@ -8,8 +8,11 @@ from smplcli.types import Camera, Crop
 MIN_DEPTH = 0.1
 """Metres; nothing is projected from nearer than this."""
 
+CONVEX_ROUNDS = 15
+"""Steps towards least distances, which have no wrong minimum to be caught in."""
+
 ROBUST_ROUNDS = 5
-"""Reweightings of the least-squares placement; the weights no longer change after a few."""
+"""Steps after those, which let outliers go; by then little changes."""
 
 
 def default_focal_length(image_size: Tensor) -> Tensor:
@@ -70,9 +73,9 @@ def solve_translation(
 ) -> tuple[Tensor, Tensor]:
     """Place bodies so that their joints fall on observed keypoints.
 
-    Every keypoint gives two equations that are linear in the translation; they are weighted by
-    confidence over depth (so that the error counts in pixels), and reweighted a few times to let
-    outliers go (Cauchy's weight, at the scale of the median residual).
+    Starts from the linear least-squares solution and takes Gauss-Newton steps on the distance in
+    pixels, weighted by confidence: first towards least distances, then with weights that let
+    outliers go altogether (Geman and McClure's, at the scale of the median distance).
 
     Args:
         joints3d: (B, N, 3), metres, camera axes.
@@ -83,42 +86,52 @@ def solve_translation(
         Translations (B, 3), metres, and the weighted root-mean-square residual (B,), pixels. Where
         fewer than two keypoints are seen, both are NaN.
     """
-    rays = (keypoints2d[..., :2] - camera.principal_point[:, None]) / camera.focal_length[
-        :, None, None
-    ]
+    focal = camera.focal_length[:, None, None]
+    rays = (keypoints2d[..., :2] - camera.principal_point[:, None]) / focal
     confidence = keypoints2d[..., 2]
-    weight = confidence
-    transl = torch.zeros_like(joints3d[:, 0])
-    depth = torch.ones_like(confidence)
-    for _ in range(ROBUST_ROUNDS):
-        transl = _weighted_translation(joints3d, rays, weight / depth)
-        depth = (joints3d[..., 2] + transl[:, None, 2]).clamp(min=MIN_DEPTH)
-        residual = (project_points(joints3d, transl, camera) - keypoints2d[..., :2]).norm(dim=-1)
-        scale = _weighted_median(residual, confidence).clamp(min=1.0)
-        weight = confidence / (1 + (residual / scale[:, None]) ** 2)
+    target = rays * joints3d[..., 2:] - joints3d[..., :2]
+    transl = _in_front(_least_squares(rays, target, confidence), joints3d)
+    weight, residual = confidence, torch.zeros_like(confidence)
+    for step in range(CONVEX_ROUNDS + ROBUST_ROUNDS):
+        placed = joints3d + transl[:, None]
+        depth = placed[..., 2:]
+        seen = placed[..., :2] / depth
+        residual = (focal * (rays - seen)).norm(dim=-1)
+        if step < CONVEX_ROUNDS:
+            weight = confidence / residual.clamp(min=1.0).sqrt()
+        else:
+            scale = _weighted_median(residual, confidence).clamp(min=1.0)
+            weight = confidence / (1 + (residual / scale[:, None]) ** 2)
+        move = _least_squares(seen, (rays - seen) * depth, weight / depth.squeeze(-1))
+        transl = _in_front(transl + move, joints3d)
     mean_square = (weight * residual**2).sum(-1) / weight.sum(-1).clamp(min=1e-12)
     unseen = (confidence > 0).sum(-1) < 2
     nan = float("nan")
     return transl.masked_fill(unseen[:, None], nan), mean_square.sqrt().masked_fill(unseen, nan)
 
 
-def _weighted_translation(joints3d: Tensor, rays: Tensor, weight: Tensor) -> Tensor:
-    """Least squares of ``t_xy - ray * t_z = ray * Z - XY``, in double precision."""
-    rays, joints3d = rays.double(), joints3d.double()
-    square = weight.double() ** 2
-    right = rays * joints3d[..., 2:] - joints3d[..., :2]
-    total = square.sum(-1)
-    cross = (square[..., None] * rays).sum(1)
+def _in_front(transl: Tensor, joints3d: Tensor) -> Tensor:
+    """The same translation, or farther away where it would put a joint behind the camera."""
+    nearest = joints3d[..., 2].amin(1)
+    depth = transl[:, 2].maximum(MIN_DEPTH - nearest)
+    return torch.cat([transl[:, :2], depth[:, None]], dim=-1)
+
+
+def _least_squares(rays: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """The t (B, 3) that minimises ``|weight * (t_xy - rays * t_z - target)|``."""
+    rays, target, square = rays.double(), target.double(), weight.double() ** 2
+    cross = -(square[..., None] * rays).sum(1)
     normal = rays.new_zeros(len(rays), 3, 3)
-    normal[:, 0, 0] = normal[:, 1, 1] = total
-    normal[:, :2, 2] = normal[:, 2, :2] = -cross
+    normal[:, 0, 0] = normal[:, 1, 1] = square.sum(-1)
+    normal[:, :2, 2] = normal[:, 2, :2] = cross
     normal[:, 2, 2] = (square[..., None] * rays**2).sum((1, 2))
-    moment = (square[..., None] * right).sum(1)
-    depth_moment = -(square[..., None] * rays * right).sum((1, 2))
-    ridge = 1e-12 * (1 + normal.diagonal(dim1=1, dim2=2).sum(-1))
-    normal = normal + ridge[:, None, None] * torch.eye(3, dtype=normal.dtype, device=normal.device)
-    target = torch.cat([moment, depth_moment[:, None]], dim=-1)
-    return torch.linalg.solve(normal, target).to(weight.dtype)
+    moment = (square[..., None] * target).sum(1)
+    depth_moment = -(square[..., None] * rays * target).sum((1, 2))
+    # Keypoints in one place fix no depth: the ridge then takes the smallest solution.
+    ridge = 1e-9 * normal.diagonal(dim1=1, dim2=2).sum(-1) + 1e-30
+    eye = torch.eye(3, dtype=normal.dtype, device=normal.device)
+    right = torch.cat([moment, depth_moment[:, None]], dim=-1)
+    return torch.linalg.solve(normal + ridge[:, None, None] * eye, right).to(weight.dtype)
 
 
 def _weighted_median(values: Tensor, weight: Tensor) -> Tensor:

@@ -49,6 +49,12 @@ class RefusedError(SmplCliError, ValueError):
     exit_code = 4
 
 
+class UnstableTrainingError(SmplCliError, ArithmeticError):
+    """Training met a number that is not finite."""
+
+    exit_code = 4
+
+
 class HostileFileError(SmplCliError, ValueError):
     """An input asks for something that no honest file of its kind asks for."""
 

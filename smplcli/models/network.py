@@ -13,6 +13,9 @@ from smplcli.models.heads import BaselineHead, HeadOutput, PartAttentionHead
 from smplcli.models.keypoints import KeypointEncoder
 from smplcli.rotations import rot6d_to_rotmat
 
+STRIDE = 32
+"""Pixels of the picture per pixel of the deepest features."""
+
 MEAN_SCALE = 0.9
 """Half crops per metre before training: a standing person fills the crop (HMR's mean camera)."""
 

@@ -1,0 +1,243 @@
+"""Training samples: a crop as the network will see it, with every label in the crop's frame.
+
+An augmented crop is an exact picture of an exact scene: turning a picture is turning the camera
+about its axis, mirroring it mirrors the person, shifting and scaling move the principal point and
+the focal length. So the labels that leave here belong to a pinhole camera of the crop, and no
+approximation is made.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from smplcli.conventions import COCO17_MIRROR, SCALE_PIXELS, SMPL_MIRROR
+from smplcli.crops import (
+    compose_affine,
+    crop_matrix,
+    extract_crop,
+    invert_affine,
+    transform_points,
+)
+from smplcli.datasets.keypoint_noise import corrupt_keypoints
+from smplcli.datasets.shards import PreparedSplit
+from smplcli.models.preprocess import crop_to_unit
+from smplcli.rotations import aa_to_rotmat, mirror_rotmat
+from smplcli.types import Floats, Pixels
+
+
+class AugmentationConfig(BaseModel):
+    """How far training samples stray from what was photographed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    mirror: float = Field(default=0.5, ge=0, le=1)
+    """Share of mirrored samples."""
+
+    rotation: float = Field(default=15.0, ge=0, le=90)
+    """Standard deviation of the turn in the picture plane, degrees; cut off at twice that."""
+
+    scale: float = Field(default=0.12, ge=0, lt=1)
+    """Standard deviation of the logarithm of the crop's size."""
+
+    shift: float = Field(default=0.06, ge=0, lt=1)
+    """Standard deviation of the crop's place, over its side."""
+
+    colour: float = Field(default=0.2, ge=0, lt=1)
+    """Spread of brightness, contrast and colour balance."""
+
+    keypoint_dropout: float = Field(default=0.25, ge=0, le=1)
+    """Share of samples whose keypoints are withheld, so that the image alone must do."""
+
+    detected: float = Field(default=0.6, ge=0, le=1)
+    """Share of the other samples that use the detector's keypoints, where it found any."""
+
+
+class Sample(NamedTuple):
+    """One person; absent labels are zeros with zero weight."""
+
+    image: Tensor
+    """(3, S, S) uint8 RGB."""
+
+    keypoints: Tensor
+    """(17, 3) input: x, y in -1..1 of the crop, and confidence."""
+
+    gt_keypoints2d: Tensor
+    """(17, 3) label: x, y in -1..1 of the crop, and 1 where known."""
+
+    full_pose: Tensor
+    """(24, 3, 3) rotation matrices."""
+
+    betas: Tensor
+    """(10,), standard deviations."""
+
+    has_smpl: Tensor
+    """1 where pose and betas are known."""
+
+    focal_length: Tensor
+    """Of the crop's camera, crop pixels."""
+
+    principal_point: Tensor
+    """(2,) of the crop's camera, crop pixels."""
+
+    part_map: Tensor
+    """(P, P) int64 part labels; -1 where unknown."""
+
+    index: Tensor
+    """Place in the split."""
+
+
+class SampleSet(Dataset[Sample]):
+    """Samples of one split. A key is (epoch, index): the same key gives the same sample."""
+
+    def __init__(
+        self,
+        split: PreparedSplit,
+        *,
+        size: int,
+        part_size: int,
+        augmentation: AugmentationConfig | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.split = split
+        self.size = size
+        self.part_size = part_size
+        self.augmentation = augmentation
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        epoch, index = key
+        rng = np.random.Generator(np.random.Philox(key=[self.seed, (epoch << 32) + index]))
+        stored = self.split[index]
+        plan = _plan(stored.center, stored.scale * SCALE_PIXELS, self.augmentation, rng)
+        matrix = crop_matrix(
+            plan.center, plan.size, self.size, rotation=plan.rotation, mirror=plan.mirror
+        )
+        to_image = stored.crop_to_image.astype(np.float64)
+        image = extract_crop(stored.image, compose_affine(matrix, to_image), self.size)
+        if self.augmentation is not None:
+            image = _recolour(image, self.augmentation.colour, rng)
+        exact = _move_keypoints(matrix, stored.keypoints, plan.mirror)
+        full_pose = _turn_pose(torch.from_numpy(stored.pose).view(24, 3), plan)
+        camera = stored.cam_int.astype(np.float64)
+        return Sample(
+            image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
+            keypoints=self._input_keypoints(stored.detected, exact, matrix, plan.mirror, rng),
+            gt_keypoints2d=crop_to_unit(torch.from_numpy(exact), self.size),
+            full_pose=full_pose,
+            betas=torch.from_numpy(stored.shape).float(),
+            has_smpl=torch.tensor(float(stored.has_smpl)),
+            focal_length=torch.tensor(camera[0, 0] * self.size / plan.size).float(),
+            principal_point=torch.from_numpy(
+                transform_points(matrix, camera[None, :2, 2])[0]
+            ).float(),
+            part_map=self._part_map(stored.part_map, matrix, to_image, plan.mirror),
+            index=torch.tensor(index),
+        )
+
+    def _input_keypoints(
+        self,
+        detected: Floats,
+        exact: Floats,
+        matrix: Floats,
+        mirror: bool,  # noqa: FBT001 - private
+        rng: np.random.Generator,
+    ) -> Tensor:
+        """What the network is told: the detector's findings, or made-up ones, or nothing."""
+        found = _move_keypoints(matrix, detected, mirror)
+        if self.augmentation is not None:
+            withheld, use_detected = rng.random(2)
+            if withheld < self.augmentation.keypoint_dropout:
+                found = np.zeros_like(found)
+            elif use_detected >= self.augmentation.detected or not found[:, 2].any():
+                found = corrupt_keypoints(exact[None], rng)[0]
+        return crop_to_unit(torch.from_numpy(found), self.size)
+
+    def _part_map(
+        self,
+        stored: Pixels,
+        matrix: Floats,
+        to_image: Floats,
+        mirror: bool,  # noqa: FBT001 - private
+    ) -> Tensor:
+        """Labels of the augmented crop, read from the stored crop's at the nearest pixel."""
+        # Both maps are small pictures of crops: their pixels are blocks of crop pixels.
+        coarse = _block_matrix(self.size / self.part_size)
+        fine = _block_matrix(self.split.crop_size / stored.shape[0])
+        crop_to_stored = invert_affine(compose_affine(matrix, to_image))
+        to_stored = compose_affine(invert_affine(fine), compose_affine(crop_to_stored, coarse))
+        labels = cv2.warpAffine(
+            stored,
+            to_stored,
+            (self.part_size, self.part_size),
+            flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+        ).astype(np.int64)
+        return torch.from_numpy(PART_MIRROR[labels] if mirror else labels)
+
+
+PART_MIRROR = np.array([0, *(joint + 1 for joint in SMPL_MIRROR)])
+
+
+class _Plan(NamedTuple):
+    """The square that a sample shows."""
+
+    center: Floats
+    size: float
+    rotation: float
+    mirror: bool
+
+
+def _plan(
+    center: Floats, size: float, augmentation: AugmentationConfig | None, rng: np.random.Generator
+) -> _Plan:
+    center, size = center.astype(np.float64), float(size)
+    if augmentation is None:
+        return _Plan(center, size, 0.0, mirror=False)
+    spread = np.radians(augmentation.rotation)
+    turn = float(np.clip(rng.normal() * spread, -2 * spread, 2 * spread))
+    zoom = float(np.exp(np.clip(rng.normal(), -2, 2) * augmentation.scale))
+    shift = np.clip(rng.normal(size=2), -2, 2) * augmentation.shift * size
+    mirror = bool(rng.random() < augmentation.mirror)
+    return _Plan(center + shift, size * zoom, turn, mirror)
+
+
+def _move_keypoints(matrix: Floats, keypoints: Floats, mirror: bool) -> Floats:  # noqa: FBT001
+    """Keypoints (17, 3) of the image in crop pixels, left and right swapped when mirrored."""
+    points = transform_points(matrix, keypoints[:, :2].astype(np.float64))
+    moved = np.concatenate([points, keypoints[:, 2:]], axis=1).astype(np.float32)
+    return moved[list(COCO17_MIRROR)] if mirror else moved
+
+
+def _turn_pose(pose: Tensor, plan: _Plan) -> Tensor:
+    """Rotation matrices (24, 3, 3) of an axis-angle pose (24, 3) in the crop's camera."""
+    rotmat = aa_to_rotmat(pose.float())
+    turn = aa_to_rotmat(torch.tensor([0.0, 0.0, plan.rotation]))
+    rotmat[0] = turn @ rotmat[0]
+    return mirror_rotmat(rotmat)[list(SMPL_MIRROR)] if plan.mirror else rotmat
+
+
+def _recolour(image: Pixels, spread: float, rng: np.random.Generator) -> Pixels:
+    """Other light: gain per channel, contrast about the mean, and now and then no colour."""
+    gain = np.exp(rng.normal(size=3) * spread * 0.5 + rng.normal() * spread)
+    contrast = np.exp(rng.normal() * spread)
+    values = image.astype(np.float32)
+    if rng.random() < GREY_SHARE:
+        values = np.repeat(values.mean(axis=-1, keepdims=True), 3, axis=-1)
+    middle = values.mean()
+    values = (middle + (values - middle) * np.float32(contrast)) * gain.astype(np.float32)
+    return np.clip(values, 0, 255).astype(np.uint8)
+
+
+GREY_SHARE = 0.05
+
+
+def _block_matrix(side: float) -> Floats:
+    """Affine map from the pixels of a reduced picture to the full one's, ``side`` wide each."""
+    return np.array([[side, 0, (side - 1) / 2], [0, side, (side - 1) / 2]])

@@ -1,0 +1,134 @@
+"""A recipe: everything that decides what a training run does."""
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from smplcli.config import parse_toml
+from smplcli.datasets.samples import AugmentationConfig
+from smplcli.errors import ConfigError, MissingFileError
+from smplcli.models.config import ModelConfig
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class LossConfig(_Section):
+    """Weight of each loss."""
+
+    pose: float = Field(default=1.0, ge=0)
+    """Squared difference of rotation matrices, summed over entries, mean over joints."""
+
+    betas: float = Field(default=0.03, ge=0)
+    """Squared difference of betas."""
+
+    joints3d: float = Field(default=10.0, ge=0)
+    """Distance along each axis of 3D joints from the pelvis, metres."""
+
+    keypoints2d: float = Field(default=3.0, ge=0)
+    """Distance along each axis of reprojected joints, half crops."""
+
+    parts: float = Field(default=0.2, ge=0)
+    """Cross entropy of the part map."""
+
+    parts_until: float = Field(default=1.0, ge=0, le=1)
+    """Share of the training after which the part map is no longer supervised (PARE, stage 2)."""
+
+    lifting: float = Field(default=1.0, ge=0)
+    """Pose and joints that the keypoint encoder guesses for poses without a picture."""
+
+
+class ScheduleConfig(_Section):
+    """How long, how fast."""
+
+    steps: int = Field(default=1000, gt=0)
+    """Optimizer steps of the whole run."""
+
+    batch_size: int = Field(default=64, gt=0)
+    """Pictures per step, over all processes."""
+
+    lifting_batch: int = Field(default=256, gt=0)
+    """Poses without a picture per step, for networks that take keypoints."""
+
+    learning_rate: float = Field(default=3e-4, gt=0)
+    """Highest learning rate of Adam."""
+
+    warmup: int = Field(default=100, ge=0)
+    """Steps over which the learning rate rises."""
+
+    flat: float = Field(default=0.3, ge=0, le=1)
+    """Share of the run after which the learning rate falls, as a cosine to zero."""
+
+    clip: float = Field(default=5.0, gt=0)
+    """Largest norm of the gradient."""
+
+    average: float = Field(default=0.998, ge=0, lt=1)
+    """Decay per step of the averaged weights, which are what a run is judged by."""
+
+    frozen: tuple[str, ...] = ()
+    """Parts of the backbone that keep the weights they came with, by the start of their names."""
+
+    validate_every: int = Field(default=500, gt=0)
+    """Steps between two validations, each followed by a checkpoint."""
+
+
+class Recipe(_Section):
+    """A training recipe."""
+
+    model: ModelConfig = ModelConfig()
+    """The network."""
+
+    backbone_weights: Path | None = None
+    """File to start the backbone from; random weights without one."""
+
+    schedule: ScheduleConfig = ScheduleConfig()
+    """How long, how fast."""
+
+    losses: LossConfig = LossConfig()
+    """What is minimised."""
+
+    augmentation: AugmentationConfig = AugmentationConfig()
+    """How samples are varied."""
+
+    seed: int = Field(default=0, ge=0, lt=1 << 31)
+    """Source of all chance."""
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Recipes that come with the package, by name."""
+    folder = Path(__file__).parent.parent / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def read_recipe(name_or_file: str) -> Recipe:
+    """Recipe by the name of a shipped one, or from a TOML file.
+
+    Raises:
+        ConfigError: There is no recipe of this name, or it has mistakes; all are named.
+        MissingFileError: There is no such file.
+    """
+    shipped = shipped_recipes()
+    path = shipped.get(name_or_file, Path(name_or_file))
+    if path.suffix != ".toml":
+        raise ConfigError(
+            f"unknown recipe: {name_or_file}", hint=f"Choose {', '.join(shipped)} or a TOML file."
+        )
+    if not path.is_file():
+        raise MissingFileError(f"recipe not found: {path}")
+    return parse_toml(Recipe, path.read_text(encoding="utf-8"), source=str(path))
+
+
+def recipe_to_toml(recipe: Recipe) -> str:
+    """TOML text that `read_recipe` turns into the same recipe."""
+    values = recipe.model_dump(mode="json", exclude_none=True)
+    tables = {name: value for name, value in values.items() if isinstance(value, dict)}
+    lines = [_line(name, value) for name, value in values.items() if name not in tables]
+    for table, content in tables.items():
+        lines += ["", f"[{table}]", *(_line(name, value) for name, value in content.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _line(name: str, value: object) -> str:
+    return f"{name} = {json.dumps(value)}"  # JSON's scalars and lists are TOML's too

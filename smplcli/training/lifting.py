@@ -1,0 +1,73 @@
+"""Poses without pictures: keypoints of known bodies seen by made-up cameras."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smplcli.body.layer import JointsLayer
+from smplcli.conventions import BOX_PADDING, NUM_BETAS, NUM_JOINTS, SMPL_MIRROR
+from smplcli.datasets.keypoint_noise import corrupt_keypoints
+from smplcli.rotations import aa_to_rotmat, mirror_rotmat
+from smplcli.types import Floats
+
+DISTANCE = (1.8, 9.0)
+"""Metres between camera and person, drawn evenly."""
+
+TILT = 0.15
+"""Standard deviation of the camera's turns about x and z beyond those of the data, radians."""
+
+
+class LiftingBatch(NamedTuple):
+    """Bodies and what a detector might see of them."""
+
+    keypoints: Tensor
+    """(B, 17, 3) x, y in -1..1 of a crop, and confidence."""
+
+    full_pose: Tensor
+    """(B, 24, 3, 3)."""
+
+    betas: Tensor
+    """(B, 10)."""
+
+
+def draw_lifting_batch(
+    poses: Floats, joints: JointsLayer, count: int, rng: np.random.Generator
+) -> LiftingBatch:
+    """Bodies in poses of the data, turned about the vertical, seen from a random distance.
+
+    Args:
+        poses: (N, 72) axis-angle, camera axes.
+        joints: The body, with COCO-17 joints.
+        count: How many.
+        rng: Source of chance.
+    """
+    chosen = torch.from_numpy(poses[rng.integers(len(poses), size=count)]).view(-1, 24, 3)
+    full_pose = aa_to_rotmat(chosen.float())
+    mirror = torch.from_numpy(rng.random(count) < 0.5)
+    full_pose[mirror] = mirror_rotmat(full_pose[mirror])[:, list(SMPL_MIRROR)]
+    turns = np.zeros((2, count, 3))
+    turns[0, :, 1] = rng.uniform(-np.pi, np.pi, count)
+    turns[1, :, ::2] = rng.normal(size=(count, 2)) * TILT
+    yaw, tilt = aa_to_rotmat(torch.from_numpy(turns).float())
+    full_pose[:, 0] = tilt @ yaw @ full_pose[:, 0]
+    betas = torch.from_numpy(rng.normal(size=(count, NUM_BETAS))).float()
+    with torch.no_grad():
+        body = joints(full_pose, betas)
+    coco = (body[:, NUM_JOINTS:] - body[:, :1]).numpy()
+    return LiftingBatch(_see(coco, rng), full_pose, betas)
+
+
+def _see(coco: Floats, rng: np.random.Generator) -> Tensor:
+    """Keypoints in a crop around the person, as a detector would make and miss them."""
+    count = len(coco)
+    depth = coco[..., 2:] + rng.uniform(*DISTANCE, (count, 1, 1))
+    points = coco[..., :2] / np.maximum(depth, 0.3)
+    exact = np.concatenate([points, np.ones((count, 17, 1))], axis=-1)
+    keypoints = corrupt_keypoints(exact, rng)
+    low, high = points.min(axis=1), points.max(axis=1)
+    half = BOX_PADDING / 2 * (high - low).max(axis=1)[:, None] * rng.uniform(0.8, 1.3, (count, 1))
+    center = (low + high) / 2 + rng.normal(size=(count, 2)) * 0.1 * half
+    keypoints[..., :2] = (keypoints[..., :2] - center[:, None]) / half[:, None]
+    return torch.from_numpy(keypoints)

@@ -1,0 +1,190 @@
+"""Training a network on prepared data."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import smplcli
+from smplcli.body.files import load_body
+from smplcli.body.layer import BodyLayer, JointsLayer
+from smplcli.body.model import BodyModel
+from smplcli.datasets.samples import SampleSet
+from smplcli.datasets.shards import PreparedSplit, open_prepared
+from smplcli.errors import ConfigError
+from smplcli.evaluation.inference import predict_samples
+from smplcli.evaluation.protocols import SMPL24
+from smplcli.evaluation.scoring import score_predictions, summarise, truth_of
+from smplcli.files import atomic_write, sha256_of
+from smplcli.models.network import STRIDE, Network, build_network
+from smplcli.models.weights import save_network
+from smplcli.rotations import aa_to_rotmat, rotmat_to_rot6d
+from smplcli.training.config import Recipe, read_recipe, recipe_to_toml
+from smplcli.training.loop import Run, run_training
+from smplcli.types import Ints
+from smplcli.workflows.devices import choose_device
+from smplcli.workflows.progress import Progress, no_progress
+
+BEST_FILE = "best.safetensors"
+CONFIG_FILE = "config.toml"
+VALIDATION_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainReport:
+    """What a training run came to."""
+
+    run_dir: Path
+    checkpoint: Path
+    """Averaged weights of the step that did best on the validation split."""
+
+    resumed_at: int
+    """Step at which an earlier, unfinished run went on; 0 for a new run."""
+
+    steps: int
+    samples: int
+    best: dict[str, float]
+    """Validation errors of the checkpoint, mm: 24 SMPL joints, pelvis root."""
+
+    validation_samples: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-like form."""
+        return {**asdict(self), "run_dir": str(self.run_dir), "checkpoint": str(self.checkpoint)}
+
+
+def train(
+    data: Path,
+    run_dir: Path,
+    *,
+    recipe: str = "lite",
+    body: Path | None = None,
+    device: str = "auto",
+    workers: int = 0,
+    progress: Progress = no_progress,
+) -> TrainReport:
+    """Train a network, or go on with a run that was interrupted.
+
+    Args:
+        data: Prepared data set with the splits ``train`` and ``validation``.
+        run_dir: Where checkpoints, log and the best weights go.
+        recipe: Name of a shipped recipe, or a TOML file.
+        body: SMPL file; the demo body without one.
+        device: ``auto``, ``cpu``, or a CUDA device.
+        workers: Processes that decode and augment; 0 does it between the steps.
+        progress: Shows the steps.
+
+    Raises:
+        ConfigError: The recipe has mistakes, or ``run_dir`` holds a run of another one.
+        MissingFileError: Data, body or backbone weights are not there.
+        UnreadableFileError: One of them is not what it should be.
+        UnstableTrainingError: A loss is not finite.
+    """
+    settings = read_recipe(recipe)
+    model = load_body(body)
+    samples, validation = open_prepared(data, "train"), open_prepared(data, "validation")
+    _claim(run_dir, settings)
+    torch.manual_seed(settings.seed)
+    network = build_network(settings.model, backbone_weights=settings.backbone_weights)
+    network.mean_rot6d.copy_(mean_pose(samples))
+    best = run_dir / BEST_FILE
+    provenance = _provenance(settings, data, model)
+    run = Run(
+        recipe=settings,
+        run_dir=run_dir,
+        network=network,
+        samples=_sample_set(samples, settings),
+        joints=JointsLayer(model),
+        validate=_validator(validation, model),
+        on_best=partial(_save_best, best, provenance),
+        device=choose_device(device),
+        workers=workers,
+    )
+    resumed_at = run_training(run, progress)
+    errors = min(run.history, key=lambda entry: entry["pa_mpjpe"])
+    return TrainReport(
+        run_dir=run_dir,
+        checkpoint=best,
+        resumed_at=resumed_at,
+        steps=settings.schedule.steps,
+        samples=len(samples),
+        best=errors,
+        validation_samples=len(validation),
+    )
+
+
+def mean_pose(samples: PreparedSplit) -> torch.Tensor:
+    """Mean of the data's poses (24, 6), the root facing the camera: where a network starts."""
+    pose = torch.from_numpy(samples.field("pose")[samples.field("has_smpl") > 0])
+    mean = aa_to_rotmat(pose.view(-1, 24, 3).double()).mean(0)
+    u, _, vt = torch.linalg.svd(mean)
+    # The nearest rotation; the last axis turns over where the nearest would be a mirror image.
+    sign = torch.ones_like(u[:, 0])
+    sign[:, 2] = torch.linalg.det(u @ vt).sign()
+    rotmat = u * sign[:, None] @ vt
+    rotmat[0] = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+    return rotmat_to_rot6d(rotmat).float()
+
+
+def _sample_set(samples: PreparedSplit, recipe: Recipe) -> SampleSet:
+    return SampleSet(
+        samples,
+        size=recipe.model.input_size,
+        part_size=recipe.model.input_size // STRIDE * 2**recipe.model.upsamplings,
+        augmentation=recipe.augmentation,
+        seed=recipe.seed,
+    )
+
+
+def _claim(run_dir: Path, recipe: Recipe) -> None:
+    """Write the recipe into a new run; a run that is there must have the same."""
+    file, text = run_dir / CONFIG_FILE, recipe_to_toml(recipe)
+    if not file.exists():
+        with atomic_write(file) as stream:
+            stream.write(text.encode())
+    elif file.read_text(encoding="utf-8") != text:
+        raise ConfigError(
+            f"run folder holds a run of another recipe: {run_dir}",
+            hint="Choose another folder with --out.",
+        )
+
+
+def _provenance(recipe: Recipe, data: Path, body: BodyModel) -> dict[str, Any]:
+    return {
+        "smplcli": smplcli.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "data_manifest_sha256": sha256_of(data / "manifest.json"),
+        "body": body.name,
+        "body_sha256": body.sha256,
+        "recipe": recipe.model_dump(mode="json"),
+    }
+
+
+def _save_best(
+    path: Path, provenance: dict[str, Any], network: Network, step: int, errors: dict[str, float]
+) -> None:
+    save_network(path, network, {**provenance, "step": step, "validation": errors})
+
+
+def _validator(
+    split: PreparedSplit, model: BodyModel
+) -> Callable[[Network], dict[str, float]]:
+    layer, truth = BodyLayer(model), truth_of(split)
+
+    def validate(network: Network) -> dict[str, float]:
+        predictions = predict_samples(network, split, _batches(len(split)))
+        scores = score_predictions(SMPL24, layer, predictions, truth, _batches(len(split)))
+        measured = summarise(SMPL24, scores, split=split.name, body=model.name)
+        return {m.metric: float("nan") if m.value is None else m.value for m in measured}
+
+    return validate
+
+
+def _batches(count: int) -> list[Ints]:
+    return np.array_split(np.arange(count), -(-count // VALIDATION_BATCH))
