@@ -56,7 +56,8 @@ class Backbone(nn.Module):
             children = list(module.named_children())
             for (conv_name, conv), (norm_name, norm) in pairwise(children):
                 if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                    setattr(module, conv_name, fuse_conv_bn_eval(conv.eval(), norm.eval()))
+                    folded = fuse_conv_bn_eval(conv.eval(), norm.eval())
+                    setattr(module, conv_name, folded.requires_grad_())
                     setattr(module, norm_name, getattr(norm, "act", nn.Identity()))
 
 

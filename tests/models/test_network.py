@@ -1,0 +1,161 @@
+import pytest
+import torch
+
+from smplcli.errors import ConfigError, UnreadableFileError
+from smplcli.models.backbones import Backbone
+from smplcli.models.config import ModelConfig
+from smplcli.models.heads import attend
+from smplcli.models.network import build_network
+from smplcli.models.preprocess import crop_to_unit
+
+TINY = {"input_size": 64, "channels": 8, "hidden": 8, "upsamplings": 1}
+CONFIGS = {
+    "resnet, as in the report": ModelConfig(backbone="resnet18", **TINY),
+    "resnet, pooled": ModelConfig(backbone="resnet18", head="baseline", **TINY),
+    "lite, with keypoints": ModelConfig(
+        backbone="tf_efficientnet_lite0",
+        laterals=True,
+        context=8,
+        keypoints=16,
+        fold_norm=True,
+        **TINY,
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_a_network_gives_one_proper_body_per_picture(config):
+    network = build_network(config).eval()
+
+    output = network(torch.rand(3, 3, 64, 64), torch.rand(3, 17, 3))
+
+    assert output.rotmat.shape == (3, 24, 3, 3)
+    torch.testing.assert_close(torch.linalg.det(output.rotmat), torch.ones(3, 24))
+    assert output.betas.shape == (3, 10)
+    assert (output.pred_cam[:, 0] > 0).all()
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_a_network_starts_near_the_upright_mean_body(config):
+    network = build_network(config).eval()
+
+    output = network(torch.rand(1, 3, 64, 64))
+
+    facing = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+    torch.testing.assert_close(output.rotmat[0, 0], facing, atol=0.2, rtol=0)
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_every_trainable_weight_gets_a_gradient(config):
+    network = build_network(config).train()
+
+    output = network(torch.rand(2, 3, 64, 64), torch.rand(2, 17, 3))
+    heat = 0 if output.part_logits is None else output.part_logits.square().mean()
+    (output.rotmat.square() + 0).mul(torch.rand(24, 3, 3)).sum().add(
+        output.betas.sum() + output.pred_cam.sum() + heat
+    ).backward()
+
+    without = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
+def test_part_maps_are_as_fine_as_the_branch():
+    config = CONFIGS["resnet, as in the report"]
+
+    output = build_network(config).eval()(torch.rand(1, 3, 64, 64))
+
+    assert output.part_logits is not None
+    assert output.part_logits.shape == (1, 25, 4, 4)
+
+
+def test_keypoints_that_were_not_seen_do_not_matter():
+    network = build_network(CONFIGS["lite, with keypoints"]).eval()
+    torch.nn.init.normal_(network.encoder.guess.weight)
+    image = torch.rand(1, 3, 64, 64)
+    keypoints = torch.rand(1, 17, 3).clamp(min=0.3)
+    keypoints[:, 9:, 2] = 0
+    elsewhere = keypoints.clone()
+    elsewhere[:, 9:, :2] = float("nan")
+
+    torch.testing.assert_close(network(image, keypoints), network(image, elsewhere))
+
+
+def test_guess_from_keypoints_does_not_depend_on_place_and_size():
+    network = build_network(CONFIGS["lite, with keypoints"]).eval()
+    first = network.encoder.layers[0]
+    torch.nn.init.zeros_(first.weight[:, 51:])
+    keypoints = torch.rand(1, 17, 3).clamp(min=0.3)
+    moved = keypoints.clone()
+    moved[..., :2] = 0.4 * moved[..., :2] - 0.3
+
+    torch.testing.assert_close(network.lift(keypoints), network.lift(moved))
+
+
+def test_attention_on_one_pixel_reads_that_pixel():
+    logits = torch.full((1, 24, 4, 4), -100.0)
+    logits[:, :, 2, 1] = 100
+    values = torch.rand(1, 8, 4, 4)
+
+    joints = attend(logits, values)
+
+    torch.testing.assert_close(joints, values[:, :, 2, 1][:, None].expand(1, 24, 8))
+
+
+def test_flat_attention_reads_the_mean():
+    values = torch.rand(1, 8, 4, 4)
+
+    joints = attend(torch.zeros(1, 24, 4, 4), values)
+
+    torch.testing.assert_close(joints, values.mean((2, 3))[:, None].expand(1, 24, 8))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "tf_efficientnet_lite0"])
+def test_folding_batch_norms_changes_no_feature(name):
+    backbone = Backbone(name).eval()
+    for module in backbone.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_mean, -0.1, 0.1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+    image = torch.rand(1, 3, 64, 64)
+    before = backbone(image)
+
+    backbone.fold_norm()
+
+    torch.testing.assert_close(backbone(image), before, atol=1e-4, rtol=1e-3)
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in backbone.modules())
+
+
+def test_backbone_takes_weights_whose_keys_have_other_names(tmp_path):
+    trained = Backbone("resnet18")
+    renamed = {f"x{i}": value for i, value in enumerate(trained.net.state_dict().values())}
+    torch.save(renamed, tmp_path / "weights.pth")
+    backbone = Backbone("resnet18")
+
+    backbone.load_pretrained(tmp_path / "weights.pth")
+
+    torch.testing.assert_close(backbone.net.state_dict(), trained.net.state_dict())
+
+
+def test_weights_of_another_backbone_are_refused(tmp_path):
+    torch.save(Backbone("resnet34").net.state_dict(), tmp_path / "weights.pth")
+
+    with pytest.raises(UnreadableFileError, match="another network"):
+        Backbone("resnet18").load_pretrained(tmp_path / "weights.pth")
+
+
+def test_unknown_backbone_suggests_known_ones():
+    with pytest.raises(ConfigError, match="unknown backbone: efficientnet_lite") as caught:
+        Backbone("efficientnet_lite")
+
+    assert "efficientnet_lite0" in str(caught.value.hint)
+
+
+def test_crop_edges_are_minus_one_and_one():
+    edges = torch.tensor([[-0.5, 127.5, 0.7]])
+
+    torch.testing.assert_close(crop_to_unit(edges, 128), torch.tensor([[-1.0, 1.0, 0.7]]))
