@@ -22,6 +22,21 @@ TRAILING = {"jointPositions": (24, 3), "orientations": (9, 3, 3)}
 PLAUSIBLE_METRES = (0.2, 3.0)
 """How far the farthest joint of a person is from the pelvis, in the median over a sequence."""
 
+LIMBS = {
+    1: (1, 4, (0, -1, 0)),
+    2: (2, 5, (0, -1, 0)),
+    3: (4, 7, (0, -1, 0)),
+    4: (5, 8, (0, -1, 0)),
+    5: (16, 18, (1, 0, 0)),
+    6: (17, 19, (-1, 0, 0)),
+    7: (18, 20, (1, 0, 0)),
+    8: (19, 21, (-1, 0, 0)),
+}
+"""Oriented part: the joints at both ends of its bone, and where the bone points at rest."""
+
+MIN_AGREEMENT = 0.7
+"""Median cosine between a bone and where its part's rotation carries it; SMPL's exceed 0.95."""
+
 ROTATION_TOLERANCE = 1e-3
 """Single precision keeps 1e-6; nine numbers that nobody made orthogonal miss by far more."""
 
@@ -150,7 +165,8 @@ def _check_sequence(name: str, content: Any, findings: _Findings) -> None:
     if not problems:
         findings.sizes[name] = SequenceSize(*sizes.pop())
         flat = {key: array.reshape(-1, *TRAILING[key]) for key, array in content.items()}
-        problems += [f"{name}: {fault}" for fault in _value_faults(flat)]
+        faults = [*_value_faults(flat)] or [*_chain_faults(flat)]
+        problems = [f"{name}: {fault}" for fault in faults]
         findings.num_empty += _count_empty(flat)
     findings.problems += problems
 
@@ -195,6 +211,24 @@ def _rotation_faults(rotations: np.ndarray) -> Iterator[str]:
             f"orientations hold {wrong.sum()} matrices that are no rotations,"
             f" first person-frame {first[0]}, part {first[1]}"
         )
+
+
+def _chain_faults(flat: Mapping[str, np.ndarray]) -> Iterator[str]:
+    """Rotations relative to parents, parts in another order and bones in other axes."""
+    if len(flat) < len(TRAILING):
+        return
+    has_both = ~np.any([_is_empty(array) for array in flat.values()], axis=0)
+    joints3d, rotations = flat["jointPositions"][has_both], flat["orientations"][has_both]
+    for part, (start, end, direction) in LIMBS.items():
+        bone = joints3d[:, end] - joints3d[:, start]
+        carried = rotations[:, part] @ np.array(direction)
+        length = np.linalg.norm(bone, axis=-1)
+        agreement = (bone * carried).sum(axis=-1)[length > 0] / length[length > 0]
+        if agreement.size and np.median(agreement) < MIN_AGREEMENT:
+            yield (
+                f"orientations of part {part} do not carry the bone from joint {start} to {end};"
+                " they must be accumulated along the chain, in the axes of the joints"
+            )
 
 
 def _is_empty(array: np.ndarray) -> np.ndarray:

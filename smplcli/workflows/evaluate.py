@@ -142,7 +142,8 @@ def evaluate(
         UnreadableFileError: One of them is not what it should be, or no prediction is of the data.
         OutputExistsError: ``out`` holds results and ``overwrite`` is false.
     """
-    written = _outputs(out, overwrite=overwrite)
+    written = () if out is None else (out / METRICS_FILE, out / PER_SAMPLE_FILE)
+    refuse_existing(*written, overwrite=overwrite)
     ground = _open_ground(data, split, body, batch_size, progress)
     predictions = collect_predictions(
         target,
@@ -160,7 +161,7 @@ def evaluate(
         target=str(target),
         target_sha256=sha256_of(target),
         keypoints=source,
-        notes=_prediction_notes(predictions),
+        notes=prediction_notes(predictions),
         written=written,
     )
     if written:
@@ -257,17 +258,26 @@ def collect_predictions(
     return predict_samples(network, samples, batches, keypoints=keypoints)
 
 
-def _outputs(out: Path | None, *, overwrite: bool) -> tuple[Path, ...]:
-    """Files to be written, none of which is there unless it may be replaced."""
-    if out is None:
-        return ()
-    files = (out / METRICS_FILE, out / PER_SAMPLE_FILE)
+def refuse_existing(*files: Path, overwrite: bool) -> None:
+    """Stop before the work rather than after it.
+
+    Raises:
+        OutputExistsError: One of the files is there and ``overwrite`` is false.
+    """
     for file in files:
         if file.exists() and not overwrite:
             raise OutputExistsError(
                 f"output exists: {file}", hint="Choose another path or pass --overwrite."
             )
-    return files
+
+
+def prediction_notes(predictions: Predictions) -> tuple[str, ...]:
+    """What of a file of predictions was not used, in sentences."""
+    notes = {
+        "predictions of people who are not in the split were left out": predictions.num_unmatched,
+        "predictions of a person who had one already were left out": predictions.num_duplicates,
+    }
+    return tuple(f"{count} {note}" for note, count in notes.items() if count)
 
 
 def _open_ground(
@@ -334,14 +344,6 @@ def _report(
         notes=(*notes, *_ground_notes(ground)),
         written=written,
     )
-
-
-def _prediction_notes(predictions: Predictions) -> tuple[str, ...]:
-    notes = {
-        "predictions of people who are not in the split were left out": predictions.num_unmatched,
-        "predictions of a person who had one already were left out": predictions.num_duplicates,
-    }
-    return tuple(f"{count} {note}" for note, count in notes.items() if count)
 
 
 def _ground_notes(ground: _Ground) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +14,10 @@ import smplcli
 from smplcli.body.files import load_body
 from smplcli.body.layer import Skeleton
 from smplcli.datasets.shards import PreparedSplit, open_prepared, prepared_splits
-from smplcli.errors import OutputExistsError, RefusedError, UnreadableFileError
+from smplcli.errors import RefusedError, UnreadableFileError
 from smplcli.evaluation.inference import KeypointSource
 from smplcli.evaluation.predictions import (
     Predictions,
-    SampleId,
     is_finite,
     match_predictions,
     sample_ids,
@@ -27,7 +27,12 @@ from smplcli.files import atomic_write, sha256_of
 from smplcli.submission.check import CheckReport, SequenceSize, check_threedpw
 from smplcli.submission.layout import SequenceRows, as_ranges, sequences_of
 from smplcli.submission.threedpw import SequenceResult, write_threedpw
-from smplcli.workflows.evaluate import collect_predictions, is_predictions
+from smplcli.workflows.evaluate import (
+    collect_predictions,
+    is_predictions,
+    prediction_notes,
+    refuse_existing,
+)
 from smplcli.workflows.progress import Progress, no_progress
 
 FORMAT = "3dpw-challenge"
@@ -132,31 +137,23 @@ def submit(
     model = load_body(body)
     is_demo = model.is_demo or any(samples.is_synthetic for samples in splits)
     path = out.with_name(DEMO_PREFIX + out.name) if is_demo else out
-    if path.exists() and not overwrite:
-        raise OutputExistsError(
-            f"output exists: {path}", hint="Choose another path or pass --overwrite."
-        )
-    ids = [sample_ids(samples.field("imgname"), samples.field("person_id")) for samples in splits]
-    sequences = [sequences_of(split_ids) for split_ids in ids]
-    if is_predictions(target):
-        predictions = _match(target, ids)
-    else:
-        predict = partial(
-            collect_predictions,
-            target,
-            keypoints=keypoints,
-            device=device,
-            batch_size=batch_size,
-            progress=progress,
-        )
-        predictions = [predict(samples) for samples in splits]
-    results = [
-        _SplitResults(samples.name, *rest)
-        for samples, *rest in zip(splits, sequences, predictions, strict=True)
-    ]
-    pose = partial(_pose_sequence, Skeleton(model))
-    check = _write_checked(path, results, pose, is_demo, overwrite, progress)
-    return _report(path, check, results, target=target, data=data, body=model.name)
+    refuse_existing(path, overwrite=overwrite)
+    predict = partial(
+        collect_predictions,
+        target,
+        keypoints=keypoints,
+        device=device,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    results, notes = _results(target, splits, predict)
+    skeleton = Skeleton(model)
+    with atomic_write(path, overwrite=overwrite) as file:
+        posed = (_pose_sequence(skeleton, *place) for place in progress(_places(results), "write"))
+        write_threedpw(file, posed, is_demo=is_demo)
+        check = check_threedpw(file, _sizes(results))
+        _refuse(check)
+    return _report(path, check, results, notes, target=target, data=data, body=model.name)
 
 
 def _open_splits(data: Path) -> list[PreparedSplit]:
@@ -171,40 +168,53 @@ def _open_splits(data: Path) -> list[PreparedSplit]:
     return [open_prepared(data, name) for name in names]
 
 
-def _match(target: Path, ids: Sequence[Sequence[SampleId]]) -> list[Predictions]:
-    """Rows of one file for the samples of several splits."""
-    matched = match_predictions(target, [identity for split in ids for identity in split])
-    ends = np.cumsum([len(split) for split in ids])[:-1]
-    fields = (matched.full_pose, matched.betas, matched.is_missing)
-    parts = zip(*(np.split(field, ends) for field in fields), strict=True)
-    return [Predictions(*part) for part in parts]
+def _results(
+    target: Path,
+    splits: Sequence[PreparedSplit],
+    predict: Callable[[PreparedSplit], Predictions],
+) -> tuple[list[_SplitResults], tuple[str, ...]]:
+    """Sequences and predictions of every split, and where the predictions came from."""
+    ids = [sample_ids(samples.field("imgname"), samples.field("person_id")) for samples in splits]
+    sequences = [sequences_of(split_ids) for split_ids in ids]
+    if is_predictions(target):
+        # The rows of one file may be of any split: those of no split are to be counted once.
+        matched = match_predictions(target, list(chain.from_iterable(ids)))
+        predictions = _divide(matched, [len(split_ids) for split_ids in ids])
+        notes = prediction_notes(matched)
+    else:
+        predictions = [predict(samples) for samples in splits]
+        notes = (f"predicted {sum(map(len, ids))} samples first, with {target}",)
+    names = [samples.name for samples in splits]
+    return list(map(_SplitResults, names, sequences, predictions)), notes
 
 
-def _write_checked(
-    path: Path,
-    results: Sequence[_SplitResults],
-    pose: Callable[[str, SequenceRows, Predictions], SequenceResult],
-    is_demo: bool,
-    overwrite: bool,
-    progress: Progress,
-) -> CheckReport:
-    """Write the zip and keep it only if the checker has nothing to say."""
-    places = [(part, sequence) for part in results for sequence in part.sequences]
-    expected = {
-        f"{part.split}/{sequence.name}.pkl": SequenceSize(sequence.num_people, sequence.num_frames)
-        for part, sequence in places
+def _divide(predictions: Predictions, lengths: Sequence[int]) -> list[Predictions]:
+    ends = np.cumsum(lengths)[:-1]
+    fields = (predictions.full_pose, predictions.betas, predictions.is_missing)
+    return [
+        Predictions(*parts)
+        for parts in zip(*(np.split(field, ends) for field in fields), strict=True)
+    ]
+
+
+def _places(results: Sequence[_SplitResults]) -> list[tuple[str, SequenceRows, Predictions]]:
+    return [
+        (part.split, sequence, part.predictions) for part in results for sequence in part.sequences
+    ]
+
+
+def _sizes(results: Sequence[_SplitResults]) -> dict[str, SequenceSize]:
+    """What the checker must find, by member."""
+    return {
+        f"{split}/{sequence.name}.pkl": SequenceSize(sequence.num_people, sequence.num_frames)
+        for split, sequence, _ in _places(results)
     }
-    with atomic_write(path, overwrite=overwrite) as file:
-        posed = (
-            pose(part.split, sequence, part.predictions)
-            for part, sequence in progress(places, "write")
-        )
-        write_threedpw(file, posed, is_demo=is_demo)
-        check = check_threedpw(file, expected)
-        if check.problems:
-            more = f" (and {len(check.problems) - 1} more)" if len(check.problems) > 1 else ""
-            raise RefusedError(f"submission refused by its checker: {check.problems[0]}{more}")
-    return check
+
+
+def _refuse(check: CheckReport) -> None:
+    if check.problems:
+        more = f" (and {len(check.problems) - 1} more)" if len(check.problems) > 1 else ""
+        raise RefusedError(f"submission refused by its checker: {check.problems[0]}{more}")
 
 
 def _pose_sequence(
@@ -233,6 +243,7 @@ def _report(
     path: Path,
     check: CheckReport,
     results: Sequence[_SplitResults],
+    notes: tuple[str, ...],
     *,
     target: Path,
     data: Path,
@@ -257,7 +268,7 @@ def _report(
         n_failed=int((~usable & ~missing).sum()),
         n_missing=int(missing.sum()),
         gaps=tuple(line for part in results for line in _gaps(part)),
-        notes=tuple(_notes(check, results, target)),
+        notes=(*notes, *_notes(check, len(missing))),
     )
 
 
@@ -273,16 +284,13 @@ def _gaps(part: _SplitResults) -> Iterator[str]:
             )
 
 
-def _notes(check: CheckReport, results: Sequence[_SplitResults], target: Path) -> Iterator[str]:
-    count = sum(len(part.predictions.is_missing) for part in results)
-    if not is_predictions(target):
-        yield f"predicted {count} samples first, with {target}"
+def _notes(check: CheckReport, count: int) -> Iterator[str]:
     if check.is_demo:
         yield "synthetic people or the demo body: marked DEMO inside and outside, not a result"
     elif (check.num_sequences, check.num_tracks) != OFFICIAL_SIZE:
         yield (
             f"{check.num_sequences} sequences with {check.num_tracks} people; the official"
-            " evaluator writes an empty score for less than {} and {}".format(*OFFICIAL_SIZE)
+            " evaluator writes an empty score for anything but {} and {}".format(*OFFICIAL_SIZE)
         )
     if check.num_person_frames > count:
         yield (

@@ -107,7 +107,7 @@ def test_arrays_that_do_not_fit_are_named(tmp_path, name, change):
     content = arrays()
     content[name] = change(content[name])
 
-    with pytest.raises(UnreadableFileError, match=rf"^\w+ must be .*preds\.npz"):
+    with pytest.raises(UnreadableFileError, match=r"^\w+ must be .*preds\.npz"):
         match_predictions(written(tmp_path, content), IDS)
 
 

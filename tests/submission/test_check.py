@@ -16,13 +16,20 @@ NAME = "test/outdoors_walking_00.pkl"
 EXPECTED = {NAME: SequenceSize(num_people=2, num_frames=3)}
 
 
+DOWN, LEFT, RIGHT = (0, -1, 0), (1, 0, 0), (-1, 0, 0)
+BONES = [(1, 1, 4, DOWN), (2, 2, 5, DOWN), (3, 4, 7, DOWN), (4, 5, 8, DOWN)]
+BONES += [(5, 16, 18, LEFT), (6, 17, 19, RIGHT), (7, 18, 20, LEFT), (8, 19, 21, RIGHT)]
+
+
 def content():
+    """Two people in three frames whose limbs point where their parts are turned."""
     rng = np.random.default_rng(0)
     turns = Rotation.from_rotvec(rng.normal(size=(2 * 3 * 9, 3))).as_matrix()
-    return {
-        "jointPositions": rng.normal(scale=0.3, size=(2, 3, 24, 3)),
-        "orientations": turns.reshape(2, 3, 9, 3, 3),
-    }
+    turns = turns.reshape(2, 3, 9, 3, 3)
+    joints3d = rng.normal(scale=0.3, size=(2, 3, 24, 3))
+    for part, start, end, direction in BONES:
+        joints3d[:, :, end] = joints3d[:, :, start] + 0.4 * turns[:, :, part] @ direction
+    return {"jointPositions": joints3d, "orientations": turns}
 
 
 def archive(members):
@@ -106,6 +113,8 @@ def with_one(value):
         (damaged("orientations", mirrored), "54 matrices that are no rotations"),
         (damaged("orientations", lambda a: 1.01 * a), "54 matrices that are no rotations"),
         (damaged("orientations", with_one(0.9)), "person-frame 1, part 2"),
+        (damaged("orientations", lambda a: a.swapaxes(-1, -2)), "accumulated along the chain"),
+        (damaged("orientations", lambda a: a[:, :, ::-1]), "accumulated along the chain"),
         (damaged("orientations", lambda a: a[:, :, :, :, 0]), "must be (people, frames, 9, 3, 3)"),
         ([content()], "must be a dict"),
         ({}, "must be a dict"),
