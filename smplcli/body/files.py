@@ -141,7 +141,9 @@ def read_body_file(path: Path) -> BodyModel:
         HostileFileError: It asks for anything but data.
     """
     if not path.is_file():
-        raise MissingFileError(f"body model not found: {path}", hint=f"{REGISTRATION}.")
+        raise MissingFileError(
+            f"body model not found: {path}", hint=f"Check the path. {REGISTRATION}."
+        )
     fields = _read_npz_fields(path) if _is_zip(path) else load_pickle(path)
     if not isinstance(fields, dict):
         raise UnreadableFileError(f"not an SMPL file: {path}: it holds a {type(fields).__name__}")

@@ -20,8 +20,10 @@ EXTRA = np.random.default_rng(0).random((9, 40))
 H36M = np.random.default_rng(1).random((17, 40))
 
 SPIN49_ROWS = [
-    *map(int, "24 12 17 19 21 16 18 20 0 2 5 8 1 4 7 25 26 27 28 29 30 31 32 33 34".split()),
-    *map(int, "8 5 45 46 4 7 21 19 17 16 18 20 47 48 49 50 51 52 53 24 26 25 28 27".split()),
+    *(24, 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, 25, 26, 27, 28),
+    *(29, 30, 31, 32, 33, 34),
+    *(8, 5, 45, 46, 4, 7, 21, 19, 17, 16, 18, 20, 47, 48, 49, 50, 51, 52, 53),
+    *(24, 26, 25, 28, 27),
 ]
 """JOINT_MAP of github.com/nkolot/SPIN at 277892a, constants.py: smplx's 45 joints, then EXTRA."""
 

@@ -1,0 +1,69 @@
+"""`smplcli body`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smplcli.cli._options import JsonOption, OverwriteOption
+from smplcli.cli._output import note, print_result, print_table
+
+if TYPE_CHECKING:
+    from smplcli.workflows.body import BodyReport
+
+FileArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="SMPL file (.pkl as downloaded, or .npz), or folder that holds a neutral one.",
+    ),
+]
+
+body_app = typer.Typer(
+    name="body",
+    help="Look at SMPL files, and turn them into plain arrays.",
+    rich_markup_mode=None,
+)
+
+
+@body_app.command()
+def info(file: FileArgument, *, as_json: JsonOption = False) -> None:
+    """Check an SMPL file and say what it holds."""
+    from smplcli.workflows.body import describe_body
+
+    print_result(describe_body(file), _print_report, as_json=as_json)
+
+
+@body_app.command("import")
+def import_file(
+    file: FileArgument,
+    *,
+    out: Annotated[Path, typer.Option(metavar="FILE.npz", help="File to write.")],
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write an SMPL file again as plain arrays, readable without pickle and chumpy."""
+    from smplcli.workflows.body import import_body
+
+    report = import_body(file, out, overwrite=overwrite)
+    print_result(report, _print_report, as_json=as_json)
+
+
+def _print_report(report: "BodyReport") -> None:
+    rows = [
+        ("gender", report.gender),
+        ("vertices", report.num_vertices),
+        ("faces", report.num_faces),
+        ("height at rest", f"{report.height:.3f} m"),
+        ("joint sets", ", ".join(report.joint_sets)),
+        ("sha256", report.sha256),
+    ]
+    print_table(f"{report.name} from {report.path}", ("body", ""), rows)
+    for text in report.obstacles.values():
+        note(f"note: {text}")
+    if report.is_demo:
+        note("note: this is the demo body; its numbers do not compare with SMPL's")
+    if report.licence:
+        note(f"licence: {report.licence}")
+    if report.out:
+        note(f"wrote {report.out}")
