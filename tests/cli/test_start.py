@@ -16,12 +16,12 @@ HEAVY = {"torch", "torchvision", "numpy", "cv2", "scipy", "smplx", "timm", "onnx
 
 
 def commands_of(command, path=()):
-    yield list(path)
+    yield " ".join(path), command
     for name, nested in getattr(command, "commands", {}).items():
         yield from commands_of(nested, (*path, name))
 
 
-COMMANDS = list(commands_of(typer.main.get_command(app)))
+COMMANDS = dict(commands_of(typer.main.get_command(app)))
 
 
 @pytest.fixture(autouse=True)
@@ -34,24 +34,20 @@ def run(*args):
     return subprocess.run(args, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_imports_nothing_heavy(command):
     code = f"""import sys; from smplcli.cli import app
-app({[*command, "--help"]}, standalone_mode=False); print(*sys.modules)"""
+app({[*command.split(), "--help"]}, standalone_mode=False); print(*sys.modules)"""
     done = run(sys.executable, "-c", code)
 
     assert done.returncode == 0
     assert set(done.stdout.split()).isdisjoint(HEAVY | {"pydantic"})
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_help_explains_the_command_and_all_its_options(command):
-    result = runner.invoke(app, [*command, "--help"])
-
-    assert result.exit_code == 0
-    assert result.stdout.startswith("Usage: ")
-    options = result.stdout.partition("\nOptions:\n")[2].partition("\nCommands:\n")[0]
-    assert all(len(line.split()) > 1 for line in options.splitlines())
+    assert command.help
+    assert [param.name for param in command.params if not param.help] == []
 
 
 def test_importing_the_package_imports_nothing_heavy():
