@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from smplcli.cli._body import body_app
 from smplcli.cli._doctor import doctor
 from smplcli.cli._evaluate import evaluate
 from smplcli.cli._group import SmplCliGroup
@@ -33,6 +34,7 @@ for command, example in (
     (doctor, "smplcli doctor"),
 ):
     app.command(epilog=f"Example: {example}")(command)
+app.add_typer(body_app)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001

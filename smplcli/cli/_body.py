@@ -23,10 +23,11 @@ body_app = typer.Typer(
     name="body",
     help="Look at SMPL files, and turn them into plain arrays.",
     rich_markup_mode=None,
+    context_settings={"default_map": {"help": False}},  # as in the app itself: keeps pydantic out
 )
 
 
-@body_app.command()
+@body_app.command(epilog="Example: smplcli body info SMPL_NEUTRAL.pkl")
 def info(file: FileArgument, *, as_json: JsonOption = False) -> None:
     """Check an SMPL file and say what it holds."""
     from smplcli.workflows.body import describe_body
@@ -34,7 +35,7 @@ def info(file: FileArgument, *, as_json: JsonOption = False) -> None:
     print_result(describe_body(file), _print_report, as_json=as_json)
 
 
-@body_app.command("import")
+@body_app.command("import", epilog="Example: smplcli body import SMPL_NEUTRAL.pkl --out body.npz")
 def import_file(
     file: FileArgument,
     *,
