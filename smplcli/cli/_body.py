@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smplcli.cli._options import JsonOption, OverwriteOption
-from smplcli.cli._output import note, print_result, print_table
+from smplcli.cli._output import note, print_result
 
 if TYPE_CHECKING:
     from smplcli.workflows.body import BodyReport
@@ -51,15 +51,17 @@ def import_file(
 
 
 def _print_report(report: "BodyReport") -> None:
-    rows = [
+    for label, value in (
+        ("file", report.path),
+        ("name", report.name),
         ("gender", report.gender),
         ("vertices", report.num_vertices),
         ("faces", report.num_faces),
         ("height at rest", f"{report.height:.3f} m"),
         ("joint sets", ", ".join(report.joint_sets)),
         ("sha256", report.sha256),
-    ]
-    print_table(f"{report.name} from {report.path}", ("body", ""), rows)
+    ):
+        typer.echo(f"{label:<16}{value}")
     for text in report.obstacles.values():
         note(f"note: {text}")
     if report.is_demo:

@@ -15,7 +15,7 @@ BROKEN = 3
 
 
 def doctor(*, body: BodyOption = None, as_json: JsonOption = False) -> None:
-    """Check the installation, the machine and this folder; say what to do about each fault."""
+    """Check installation, machine and folder. Each fault comes with what to do about it."""
     from smplcli.workflows.doctor import doctor as examine
 
     report = examine(body)

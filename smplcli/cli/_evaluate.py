@@ -39,7 +39,7 @@ def evaluate(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure MPJPE, PA-MPJPE, PVE and MPJAE of a network or of predictions."""
+    """Measure the errors of a network. Predictions in a file are measured as well."""
     project, data = open_project(data)
     target = open_target(project, target)
     settings = project.settings

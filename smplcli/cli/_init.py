@@ -8,7 +8,7 @@ from smplcli.cli._output import note
 
 
 def init() -> None:
-    """Write a commented smplcli.toml here, the file that makes this folder a project."""
+    """Write a commented smplcli.toml. It makes this folder, and those below it, a project."""
     from smplcli.workflows.init import init as write_settings
 
     typer.echo(write_settings(Path.cwd()))
