@@ -62,8 +62,8 @@ def _print_report(report: "BodyReport") -> None:
         ("sha256", report.sha256),
     ):
         typer.echo(f"{label:<16}{value}")
-    for text in report.obstacles.values():
-        note(f"note: {text}")
+    for name, text in report.obstacles.items():
+        note(f"note: no {name}: {text}")
     if report.is_demo:
         note("note: this is the demo body; its numbers do not compare with SMPL's")
     if report.licence:
