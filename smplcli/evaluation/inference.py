@@ -44,7 +44,7 @@ def predict_samples(
     betas = np.full((len(samples), NUM_BETAS), np.nan, dtype=np.float32)
     device = network.mean_rot6d.device
     for rows in batches:
-        crops, points = _network_crops([samples[row] for row in rows], network.config.input_size)
+        crops, points = network_crops([samples[row] for row in rows], network.config.input_size)
         image, unit_points = to_network_input(crops, points if keypoints == "detected" else None)
         with torch.inference_mode():
             output = network(
@@ -55,14 +55,22 @@ def predict_samples(
     return Predictions(full_pose, betas, np.zeros(len(samples), dtype=bool))
 
 
-def _network_crops(samples: Sequence[PreparedSample], size: int) -> tuple[Pixels, Floats]:
-    """Crops (B, size, size, 3) of the people's boxes, and detected keypoints in crop pixels."""
+def network_crops(samples: Sequence[PreparedSample], size: int) -> tuple[Pixels, Floats]:
+    """What the network sees of samples: their squares, and the keypoints detected in them.
+
+    Args:
+        samples: B people.
+        size: Side of the network's input, pixels.
+
+    Returns:
+        Crops (B, size, size, 3) RGB, and keypoints (B, 17, 3): x, y in pixels of the crop, and
+        the detector's score.
+    """
     crops, points = [], []
     for sample in samples:
         to_crop = crop_matrix(sample.center, SCALE_PIXELS * float(sample.scale), size)
-        crops.append(
-            extract_crop(sample.image, compose_affine(to_crop, sample.crop_to_image), size)
-        )
+        from_stored = compose_affine(to_crop, sample.crop_to_image)
+        crops.append(extract_crop(sample.image, from_stored, size))
         detected = sample.detected.astype(np.float64)
         detected[:, :2] = transform_points(to_crop, detected[:, :2])
         points.append(detected)

@@ -1,5 +1,6 @@
 """Measuring a network, or predictions of any origin, on a prepared data set."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from smplcli.body.files import load_body
 from smplcli.body.layer import BodyLayer
 from smplcli.body.model import BodyModel
 from smplcli.conventions import NUM_BETAS
+from smplcli.datasets.schema import MANIFEST_FILE
 from smplcli.datasets.shards import PreparedSplit, open_prepared
 from smplcli.errors import ConfigError, OutputExistsError
 from smplcli.evaluation.inference import KeypointSource, index_batches, predict_samples
@@ -40,6 +42,7 @@ METRICS_FILE = "metrics.json"
 PER_SAMPLE_FILE = "per_sample.csv"
 PREDICTIONS_SUFFIX = ".npz"
 UNTRAINED_SEED = 0
+GENDERED = ("m", "f", "male", "female")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,33 +326,44 @@ def _report(
     notes: tuple[str, ...] = (),
     written: tuple[Path, ...] = (),
 ) -> EvaluationReport:
-    counts = {state: int((errors.states == state).sum()) for state in (OK, FAILED, MISSING)}
+    counts = {
+        state: int((errors.states == state).sum()) for state in (OK, FAILED, MISSING, UNLABELLED)
+    }
     split, body = ground.samples.name, ground.body
     return EvaluationReport(
         measurements=summarise(SMPL24, errors, split=split, body=body.name),
         target=target,
         target_sha256=target_sha256,
         data=ground.data,
-        data_sha256=sha256_of(ground.data / "manifest.json"),
+        data_sha256=sha256_of(ground.data / MANIFEST_FILE),
         split=split,
         keypoints=keypoints,
         body=body.name,
         body_sha256=body.sha256,
         is_comparable=not (ground.samples.is_synthetic or body.is_demo),
-        n_expected=sum(counts.values()),
+        n_expected=counts[OK] + counts[FAILED] + counts[MISSING],
         n_evaluated=counts[OK],
         n_failed=counts[FAILED],
         n_missing=counts[MISSING],
-        n_unlabelled=int((errors.states == UNLABELLED).sum()),
-        notes=(*notes, *_ground_notes(ground)),
+        n_unlabelled=counts[UNLABELLED],
+        notes=(*notes, *_state_notes(counts), *_ground_notes(ground)),
         written=written,
     )
+
+
+def _state_notes(counts: Mapping[str, int]) -> tuple[str, ...]:
+    notes = {
+        MISSING: "samples have no prediction and are in no mean",
+        FAILED: "samples have a prediction that is not finite and are in no mean",
+        UNLABELLED: "samples have no pose and shape to compare with",
+    }
+    return tuple(f"{counts[state]} {note}" for state, note in notes.items() if counts[state])
 
 
 def _ground_notes(ground: _Ground) -> tuple[str, ...]:
     notes = []
     if ground.samples.is_synthetic or ground.body.is_demo:
         notes.append("synthetic people or the demo body: not comparable with published numbers")
-    if np.isin(ground.samples.field("gender"), ["m", "f"]).any():
+    if np.isin(ground.samples.field("gender"), GENDERED).any():
         notes.append(f"the labels are of gendered bodies, posed here with: {ground.body.name}")
     return tuple(notes)

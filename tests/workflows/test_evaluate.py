@@ -1,0 +1,231 @@
+"""Evaluation of checkpoints and of predictions from files, on a small prepared data set."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from smplcli.errors import (
+    ConfigError,
+    MissingFileError,
+    OutputExistsError,
+    UnreadableFileError,
+)
+from smplcli.models.config import ModelConfig
+from smplcli.models.network import build_network
+from smplcli.models.weights import save_network
+from smplcli.workflows.evaluate import evaluate, evaluate_controls
+from tests.evaluation.prepared import write_prepared, write_truth
+
+TINY = ModelConfig(
+    backbone="resnet18", head="baseline", input_size=64, channels=8, hidden=8, keypoints=8
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_prepared(tmp_path_factory.mktemp("data") / "set")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    torch.manual_seed(0)
+    network = build_network(TINY)
+    path = tmp_path_factory.mktemp("run") / "best.safetensors"
+    save_network(path, network, {"step": 0})
+    return path
+
+
+def values(report):
+    return {number.metric: number.value for number in report.measurements}
+
+
+def test_the_truth_scores_zero_whatever_the_order_of_its_rows(data, tmp_path):
+    preds = write_truth(tmp_path / "preds.npz", data, keep=lambda rows: rows[::-1])
+
+    report = evaluate(preds, data)
+
+    assert values(report) == pytest.approx(
+        {"mpjpe": 0, "pa_mpjpe": 0, "pve": 0, "mpjae": 0}, abs=1e-4
+    )
+    assert report.is_complete
+
+
+def test_every_number_says_what_it_is(data, tmp_path):
+    report = evaluate(write_truth(tmp_path / "preds.npz", data), data)
+
+    for number in report.measurements:
+        assert (number.protocol, number.joint_set, number.root) == ("smpl24", "SMPL-24", "pelvis")
+        assert (number.split, number.count) == ("test", 5)
+        assert number.body
+        assert number.unit in {"mm", "deg"}
+    assert not report.is_comparable
+    assert "not comparable" in report.notes[-1]
+
+
+def test_a_body_turned_by_a_right_angle_is_90_degrees_off_and_its_shape_is_not(data, tmp_path):
+    truth = np.load(write_truth(tmp_path / "truth.npz", data))
+    turned = truth["pose"].copy()
+    turned[:, :3] = [np.pi / 2, 0, 0]  # the labels have half a turn about the same axis
+
+    report = evaluate(write_truth(tmp_path / "preds.npz", data, pose=turned), data)
+
+    assert values(report)["mpjae"] == pytest.approx(90, abs=1e-3)
+    assert values(report)["pa_mpjpe"] == pytest.approx(0, abs=1e-3)
+    assert values(report)["mpjpe"] > 100
+
+
+def test_people_without_a_prediction_are_counted_and_not_averaged(data, tmp_path):
+    preds = write_truth(tmp_path / "preds.npz", data, keep=lambda rows: rows[:3])
+
+    report = evaluate(preds, data)
+
+    assert (report.n_expected, report.n_evaluated, report.n_missing) == (5, 3, 2)
+    assert not report.is_complete
+    assert {number.count for number in report.measurements} == {3}
+    assert "2 samples have no prediction and are in no mean" in report.notes
+
+
+def test_a_prediction_that_is_not_finite_fails_alone(data, tmp_path):
+    pose = np.load(write_truth(tmp_path / "truth.npz", data))["pose"].copy()
+    pose[2, 40] = np.nan
+
+    report = evaluate(write_truth(tmp_path / "preds.npz", data, pose=pose), data)
+
+    assert (report.n_evaluated, report.n_failed, report.n_missing) == (4, 1, 0)
+    assert values(report)["mpjpe"] == pytest.approx(0, abs=1e-4)
+
+
+def test_predictions_that_are_all_broken_have_no_mean(data, tmp_path):
+    preds = write_truth(tmp_path / "preds.npz", data, pose=np.full((5, 72), np.nan))
+
+    report = evaluate(preds, data)
+
+    assert set(values(report).values()) == {None}
+    assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["n_failed"] == 5
+
+
+def test_people_of_other_splits_and_duplicates_are_mentioned(data, tmp_path):
+    preds = write_truth(
+        tmp_path / "preds.npz",
+        data,
+        ("test", "train"),
+        keep=lambda rows: np.append(rows, [0, 0]),
+    )
+
+    report = evaluate(preds, data)
+
+    assert report.is_complete
+    assert "1 predictions of people who are not in the split were left out" in report.notes
+    assert "2 predictions of a person who had one already were left out" in report.notes
+
+
+def test_unlabelled_people_are_not_expected(tmp_path):
+    data = write_prepared(tmp_path / "set", has_smpl=0)
+
+    report = evaluate(write_truth(tmp_path / "preds.npz", data), data)
+
+    assert (report.n_expected, report.n_unlabelled) == (0, 5)
+
+
+def test_labels_of_gendered_bodies_are_mentioned(tmp_path):
+    data = write_prepared(tmp_path / "set", gender="f")
+
+    report = evaluate(write_truth(tmp_path / "preds.npz", data), data)
+
+    assert any("gendered" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 64])
+def test_numbers_do_not_depend_on_the_batch_size(data, tmp_path, batch_size):
+    pose = np.random.default_rng(0).normal(size=(5, 72)).astype(np.float32)
+    preds = write_truth(tmp_path / "preds.npz", data, pose=pose)
+
+    report = evaluate(preds, data, batch_size=batch_size)
+
+    assert values(report) == pytest.approx(values(evaluate(preds, data)), rel=1e-6)
+
+
+def test_a_checkpoint_is_measured_on_every_sample(data, checkpoint):
+    report = evaluate(checkpoint, data, batch_size=2)
+
+    assert (report.n_evaluated, report.keypoints) == (5, "detected")
+    assert all(value > 0 for value in values(report).values())
+
+
+def test_keypoints_can_be_withheld(data, checkpoint):
+    with_keypoints = evaluate(checkpoint, data)
+    without = evaluate(checkpoint, data, keypoints="none")
+
+    assert without.keypoints == "none"
+    assert values(without) != values(with_keypoints)
+
+
+def test_results_are_written_and_can_be_read(data, tmp_path):
+    preds = write_truth(tmp_path / "preds.npz", data, keep=lambda rows: rows[1:])
+
+    report = evaluate(preds, data, out=tmp_path / "eval")
+
+    metrics = json.loads((tmp_path / "eval/metrics.json").read_text())
+    assert metrics == json.loads(json.dumps(report.to_dict()))
+    with (tmp_path / "eval/per_sample.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["state"] for row in rows] == ["missing", "ok", "ok", "ok", "ok"]
+    assert rows[0]["mpjpe_mm"] == ""
+    assert float(rows[1]["mpjpe_mm"]) == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["=cmd()|'/c calc'!A0/0.jpg", "+1/0.jpg", "@SUM(1)/0.jpg", "-1"])
+def test_image_names_cannot_act_as_formulas(tmp_path, name):
+    data = write_prepared(tmp_path / "set", people={"test": [(name, 0)]})
+
+    evaluate(write_truth(tmp_path / "preds.npz", data), data, out=tmp_path / "eval")
+
+    with (tmp_path / "eval/per_sample.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["imgname"] == f"'{name}"
+
+
+def test_results_that_are_there_are_kept_unless_told_otherwise(data, tmp_path):
+    preds = write_truth(tmp_path / "preds.npz", data)
+    (tmp_path / "per_sample.csv").write_text("mine")
+
+    with pytest.raises(OutputExistsError):
+        evaluate(preds, data, out=tmp_path)
+    assert (tmp_path / "per_sample.csv").read_text() == "mine"
+    assert not (tmp_path / "metrics.json").exists()
+
+    evaluate(preds, data, out=tmp_path, overwrite=True)
+    assert (tmp_path / "per_sample.csv").read_text() != "mine"
+
+
+def test_controls_are_measured_like_the_network(data, checkpoint):
+    controls = evaluate_controls(checkpoint, data)
+
+    assert set(controls) == {"mean pose", "untrained network"}
+    assert {report.n_evaluated for report in controls.values()} == {5}
+    assert controls["mean pose"].keypoints == "none"
+
+
+def test_what_is_not_there_is_named(data, checkpoint, tmp_path):
+    with pytest.raises(MissingFileError, match=r"nowhere\.safetensors"):
+        evaluate(tmp_path / "nowhere.safetensors", data)
+    with pytest.raises(MissingFileError, match="nowhere"):
+        evaluate(checkpoint, tmp_path / "nowhere")
+    with pytest.raises(MissingFileError, match="holdout"):
+        evaluate(checkpoint, data, split="holdout")
+
+
+def test_a_file_that_is_neither_checkpoint_nor_predictions_is_refused(data, tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("hello")
+
+    with pytest.raises(UnreadableFileError, match=r"notes\.txt"):
+        evaluate(path, data)
+
+
+def test_a_batch_of_nobody_is_refused(data, checkpoint):
+    with pytest.raises(ConfigError, match="batch_size"):
+        evaluate(checkpoint, data, batch_size=0)
