@@ -1,0 +1,239 @@
+"""Poses for synthetic people: from motion capture files, or made up within the limits of joints."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from smplcli.conventions import NUM_JOINTS, SMPL_JOINTS, SMPL_MIRROR
+from smplcli.errors import MissingFileError, UnreadableFileError
+from smplcli.files import read_npz
+from smplcli.rotations import aa_to_rotmat, mirror_rotmat
+from smplcli.types import Floats
+
+Clips = Sequence[Floats]
+"""Motion clips, each (N, 24, 3) axis-angle, y up, facing z where the root does not turn."""
+
+HELD_OUT = {"validation": 7, "test": 3}
+"""Last digit of the clips that a split has to itself."""
+
+FRAMES_PER_CLIP = 100
+"""Frames that count as one clip where a file does not say."""
+
+BUILT_IN_SHARE = 0.15
+"""Share of made-up poses beside motion capture, which seldom sits or crouches."""
+
+LYING_SHARE = 0.04
+JITTER_SHARE = 0.5
+JITTER = 0.08
+"""Radians; standard deviation of what is added to each joint of some poses."""
+
+PITCH, ROLL = np.radians(12.0), np.radians(6.0)
+STEEP_SHARE, STEEPEST = 0.15, 0.9
+"""Share of cameras that look down or up steeply, and how far, radians."""
+
+
+def load_clips(path: Path, split: str) -> list[Floats]:
+    """Clips of a pose file, or of all pose files in a folder, that belong to a split.
+
+    Files hold ``poses`` or ``pose`` in axis-angle: (N, 72) with y up, as SMPL's own, or (N, 156)
+    or (N, 165) with z up, as AMASS has them, whose hands are left out. ``clip`` (N,), if there,
+    says which frames belong together.
+
+    Raises:
+        MissingFileError: Nothing is there.
+        UnreadableFileError: A file holds no such poses, or none are left for the split.
+    """
+    files = sorted(path.rglob("*.npz")) if path.is_dir() else [path]
+    files = [file for file in files if file.name != "shape.npz"]  # AMASS keeps betas there
+    if not files:
+        raise MissingFileError(f"no pose file (.npz) in folder: {path}")
+    clips = [clip for file in files for clip in _read_clips(file)]
+    chosen = [clip for number, clip in enumerate(clips) if _split_of(number) == split]
+    if not chosen:
+        raise UnreadableFileError(
+            f"too few clips in {path}: {len(clips)}, none for the {split} split",
+            hint="Give at least 10 clips, or 1000 frames.",
+        )
+    return chosen
+
+
+def _split_of(number: int) -> str:
+    held_out = [split for split, digit in HELD_OUT.items() if number % 10 == digit]
+    return held_out[0] if held_out else "train"
+
+
+def _read_clips(file: Path) -> list[Floats]:
+    arrays = read_npz(file)
+    poses = arrays.get("poses", arrays.get("pose"))
+    if poses is None or poses.ndim != 2 or poses.shape[1] not in (72, 156, 165):
+        raise UnreadableFileError(
+            f"no poses in {file}", hint="Give an npz with 'poses' (N, 72), or AMASS files."
+        )
+    if not np.isfinite(poses).all():
+        raise UnreadableFileError(f"poses are not finite: {file}")
+    body = np.zeros((len(poses), NUM_JOINTS, 3))
+    body[:, :22] = poses[:, :66].reshape(-1, 22, 3)
+    if poses.shape[1] != 72:
+        body[:, 0] = _z_up_to_y_up(body[:, 0])
+    clip = arrays.get("clip", np.arange(len(poses)) // FRAMES_PER_CLIP)
+    return [body[clip == number] for number in np.unique(clip)]
+
+
+def _z_up_to_y_up(root: Floats) -> Floats:
+    from smplcli.rotations import rotmat_to_aa
+
+    turn = aa_to_rotmat(torch.tensor([-np.pi / 2, 0, 0], dtype=torch.float64))
+    return rotmat_to_aa(turn @ aa_to_rotmat(torch.from_numpy(root))).numpy()
+
+
+def draw_pose(rng: np.random.Generator, clips: Clips) -> Floats:
+    """A pose in front of a camera: any yaw, some pitch and roll, mirrored half of the time.
+
+    Args:
+        rng: Source of chance.
+        clips: Clips to choose from, evenly by clip; none for made-up poses only.
+
+    Returns:
+        (24, 3, 3) rotation matrices, the root in camera axes.
+    """
+    if not clips or rng.random() < BUILT_IN_SHARE:
+        pose = made_up_pose(rng)
+    else:
+        clip = clips[rng.integers(len(clips))]
+        pose = clip[rng.integers(len(clip))]
+    rotmat = _rotmat(pose)
+    if rng.random() < JITTER_SHARE:
+        rotmat[1:22] = rotmat[1:22] @ _rotmat(rng.normal(0, JITTER, (21, 3)))
+    if rng.random() < 0.5:
+        rotmat = mirror_rotmat(torch.from_numpy(rotmat)).numpy()[list(SMPL_MIRROR)]
+    if rng.random() < LYING_SHARE:
+        rotmat[0] = _turn("x", rng.choice([-1, 1]) * np.pi / 2 + rng.normal(0, 0.2)) @ rotmat[0]
+    rotmat[0] = _view(rng) @ rotmat[0]
+    return rotmat
+
+
+def _view(rng: np.random.Generator) -> Floats:
+    """Rotation (3, 3) from a y-up world with any yaw to the axes of a camera."""
+    steep = rng.random() < STEEP_SHARE
+    pitch = rng.uniform(-STEEPEST, STEEPEST) if steep else rng.normal(0, PITCH)
+    yaw = rng.uniform(-np.pi, np.pi)
+    return _turn("z", rng.normal(0, ROLL)) @ _turn("x", np.pi + pitch) @ _turn("y", yaw)
+
+
+def _turn(axis: str, angle: float) -> Floats:
+    vector = np.zeros(3)
+    vector["xyz".index(axis)] = angle
+    return _rotmat(vector)
+
+
+def _rotmat(aa: Floats) -> Floats:
+    return np.asarray(aa_to_rotmat(torch.from_numpy(aa)).numpy())
+
+
+JOINT = {name: index for index, name in enumerate(SMPL_JOINTS)}
+SIDES = (("left", 1.0), ("right", -1.0))
+"""Left lies towards +x, so turns about y and z change sign from side to side."""
+
+LIMITS = {
+    "spine": ((-0.3, 0.6), (-0.5, 0.5), (-0.4, 0.4)),
+    "neck": ((-0.6, 0.6), (-0.9, 0.9), (-0.4, 0.4)),
+    "hip": ((-2.1, 0.5), (-0.7, 0.7), (-0.3, 0.9)),
+    "knee": ((0.0, 2.4), (0.0, 0.0), (0.0, 0.0)),
+    "ankle": ((-0.5, 0.7), (-0.3, 0.3), (-0.2, 0.2)),
+    "shoulder": ((-0.8, 0.8), (-1.3, 1.0), (-1.5, 1.3)),
+    "elbow": ((0.0, 0.0), (-2.4, 0.0), (0.0, 0.0)),
+    "wrist": ((-0.8, 0.8), (-0.4, 0.4), (-0.6, 0.6)),
+}
+"""Range of each turn, radians, about x, y and z, for the left side (hips: z opens the legs)."""
+
+
+def made_up_pose(rng: np.random.Generator) -> Floats:
+    """A pose (24, 3), axis-angle, within `LIMITS`: standing, walking, sitting, crouching."""
+    legs = _LEGS[rng.integers(len(_LEGS))](rng)
+    pose = np.zeros((NUM_JOINTS, 3))
+    lean = rng.normal([0.05, 0, 0], [0.12, 0.12, 0.06])
+    for name in ("spine1", "spine2", "spine3"):
+        pose[JOINT[name]] = _limited("spine", lean + rng.normal(0, 0.04, 3))
+    for name in ("neck", "head"):
+        pose[JOINT[name]] = _limited("neck", rng.normal(0, [0.15, 0.25, 0.08]))
+    for side, sign in SIDES:
+        mirror = np.array([1.0, sign, sign])
+        for joint, angles in (*legs[side].items(), *_arm(rng).items()):
+            pose[JOINT[f"{side}_{joint}"]] = mirror * _limited(joint, angles)
+    return pose
+
+
+def _limited(joint: str, angles: Floats) -> Floats:
+    low, high = np.array(LIMITS[joint]).T
+    return np.clip(angles, low, high)
+
+
+def _arm(rng: np.random.Generator) -> dict[str, Floats]:
+    """Angles of a left arm: hanging, bent before the body, raised, or anything."""
+    kind = rng.random()
+    if kind < 0.4:
+        shoulder, bend = rng.normal([0, 0, -1.2], [0.2, 0.2, 0.15]), abs(rng.normal(0.2, 0.3))
+    elif kind < 0.7:
+        shoulder, bend = rng.normal([0.2, -0.4, -1.0], [0.3, 0.4, 0.25]), rng.uniform(0.6, 2.2)
+    elif kind < 0.85:
+        shoulder, bend = rng.normal([0, -0.3, 0.5], [0.3, 0.5, 0.5]), rng.uniform(0, 2.0)
+    else:
+        shoulder, bend = rng.uniform([-0.5, -1.3, -1.4], [0.5, 0.8, 1.2]), rng.uniform(0, 2.3)
+    return {
+        "shoulder": shoulder,
+        "elbow": np.array([0.0, -bend, 0.0]),
+        "wrist": rng.normal(0, [0.3, 0.1, 0.2]),
+    }
+
+
+def _leg(rng: np.random.Generator, bend: float, knee: float, spread: float) -> dict[str, Floats]:
+    return {
+        "hip": np.array([-bend, rng.normal(0, 0.12), spread]),
+        "knee": np.array([knee, 0.0, 0.0]),
+        "ankle": rng.normal(0, [0.15, 0.08, 0.05]),
+    }
+
+
+def _standing(rng: np.random.Generator) -> dict[str, dict[str, Floats]]:
+    return {
+        side: _leg(rng, rng.normal(0, 0.1), abs(rng.normal(0, 0.12)), rng.normal(0.08, 0.08))
+        for side, _ in SIDES
+    }
+
+
+def _walking(rng: np.random.Generator) -> dict[str, dict[str, Floats]]:
+    swing = rng.uniform(0.15, 0.7)
+    front, back = rng.permutation(["left", "right"])
+    return {
+        front: _leg(rng, swing, abs(rng.normal(0.2, 0.2)), 0.03),
+        back: _leg(rng, -0.6 * swing, rng.uniform(0.1, 1.2), 0.03),
+    }
+
+
+def _sitting(rng: np.random.Generator) -> dict[str, dict[str, Floats]]:
+    bend, knee, spread = rng.uniform(1.1, 1.8), rng.uniform(0.7, 2.0), rng.uniform(0, 0.5)
+    if rng.random() < 0.25:
+        bend, knee, spread = 1.5, 2.1, 0.7  # cross-legged
+    return {
+        side: _leg(rng, bend + rng.normal(0, 0.1), knee + rng.normal(0, 0.2), spread)
+        for side, _ in SIDES
+    }
+
+
+def _crouching(rng: np.random.Generator) -> dict[str, dict[str, Floats]]:
+    depth, spread = rng.uniform(0.5, 1.0), rng.uniform(0.05, 0.4)
+    return {
+        side: _leg(rng, 2.0 * depth + rng.normal(0, 0.1), 2.3 * depth, spread)
+        for side, _ in SIDES
+    }
+
+
+_LEGS: tuple[Callable[[np.random.Generator], dict[str, dict[str, Floats]]], ...] = (
+    _standing,
+    _walking,
+    _sitting,
+    _sitting,
+    _crouching,
+)

@@ -1,0 +1,49 @@
+"""What a prepared data set holds: the fields of its shards, in the vocabulary of SPIN's files."""
+
+import numpy as np
+
+CROP_SIZE = 256
+"""Side of a stored crop, pixels."""
+
+CONTEXT = 1.5
+"""Side of a stored crop over that of the person's square, so that samples can be turned and moved."""
+
+PART_SIZE = 56
+"""Side of a part map, which covers the stored crop (PARE's resolution)."""
+
+SHARD_SIZE = 500
+"""Samples per shard."""
+
+MANIFEST_FILE = "manifest.json"
+
+FIELDS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
+    "imgname": (np.str_, ()),
+    "person_id": (np.int32, ()),
+    "gender": (np.str_, ()),
+    "image_size": (np.int32, (2,)),
+    "center": (np.float32, (2,)),
+    "scale": (np.float32, ()),
+    "cam_int": (np.float32, (3, 3)),
+    "has_smpl": (np.uint8, ()),
+    "pose": (np.float32, (72,)),
+    "shape": (np.float32, (10,)),
+    "transl": (np.float32, (3,)),
+    "part": (np.float32, (24, 3)),
+    "S": (np.float32, (24, 4)),
+    "keypoints": (np.float32, (17, 3)),
+    "detected": (np.float32, (17, 3)),
+    "part_map": (np.uint8, (PART_SIZE, PART_SIZE)),
+    "crop_to_image": (np.float32, (2, 3)),
+}
+"""Type and shape per sample.
+
+``imgname`` is ``<sequence>/<picture>``. ``center`` is in image pixels and ``scale`` the side of the
+person's square over 200 pixels. ``pose`` is axis-angle with the root in camera axes, ``transl`` in
+metres. ``part`` (x, y, confidence) and ``S`` (metres from the pelvis, confidence) are SPIN's 24
+joints. ``keypoints`` are COCO's 17: image pixels, and 1 where known and inside the picture.
+``detected`` is what the detector found: image pixels and score, zeros for nothing. ``part_map``
+labels the stored crop. ``crop_to_image`` is the affine map from crop pixels to image pixels.
+"""
+
+JPEG_BYTES, JPEG_OFFSETS = "crop_jpeg", "crop_offsets"
+"""Crops as JPEG one after the other, (bytes,) uint8, and where each starts, (N + 1,) int64."""

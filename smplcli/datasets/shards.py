@@ -1,0 +1,162 @@
+"""Prepared data sets on disk: shards of samples, and a manifest that vouches for them."""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from smplcli.datasets.schema import (
+    CROP_SIZE,
+    FIELDS,
+    JPEG_BYTES,
+    JPEG_OFFSETS,
+    MANIFEST_FILE,
+)
+from smplcli.errors import MissingFileError, UnreadableFileError
+from smplcli.files import read_json, read_npz, write_npz
+from smplcli.types import Floats, Pixels
+
+FORMAT = "smplcli-prepared-1"
+JPEG_QUALITY = 95
+
+OPEN_SHARDS = 64
+"""Shards kept in memory per process, about 10 MB each; the rest is read again when needed."""
+
+
+class PreparedSample(NamedTuple):
+    """One person; see `schema.FIELDS` for units."""
+
+    imgname: str
+    person_id: int
+    gender: str
+    image_size: Floats
+    center: Floats
+    scale: float
+    cam_int: Floats
+    has_smpl: int
+    pose: Floats
+    shape: Floats
+    transl: Floats
+    part: Floats
+    S: Floats
+    keypoints: Floats
+    detected: Floats
+    part_map: Pixels
+    crop_to_image: Floats
+    image: Pixels
+    """(256, 256, 3) the stored crop, RGB."""
+
+
+class PreparedSplit:
+    """Samples of one split, read from their shards when asked for."""
+
+    def __init__(self, folder: Path, name: str, manifest: Mapping[str, Any]) -> None:
+        self.name = name
+        self.crop_size = CROP_SIZE
+        self.is_synthetic = manifest["source"] == "synthetic"
+        shards = [shard for shard in manifest["shards"] if shard["split"] == name]
+        self._paths = [folder / shard["name"] for shard in shards]
+        self._starts = np.cumsum([0, *(shard["count"] for shard in shards)]).tolist()
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, index: int) -> PreparedSample:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        shard = bisect_right(self._starts, index) - 1
+        return unpack_sample(_read_shard(self._paths[shard]), index - self._starts[shard])
+
+    def field(self, name: str) -> np.ndarray:
+        """One field of all samples, (N, ...)."""
+        return np.concatenate([read_npz(path, keys=[name])[name] for path in self._paths])
+
+
+def open_prepared(folder: Path, split: str) -> PreparedSplit:
+    """Open one split of a prepared data set.
+
+    Raises:
+        MissingFileError: The folder holds no prepared data set, or not this split.
+        UnreadableFileError: Its manifest is of another format, or a shard of it is not there.
+    """
+    manifest = read_manifest(folder)
+    splits = sorted({shard["split"] for shard in manifest["shards"]})
+    if split not in splits:
+        raise MissingFileError(
+            f"split not found: {split} in {folder}", hint=f"Choose one of {', '.join(splits)}."
+        )
+    return PreparedSplit(folder, split, manifest)
+
+
+def prepared_splits(folder: Path) -> tuple[str, ...]:
+    """Names of the splits of a prepared data set, in the order of its manifest."""
+    return tuple(dict.fromkeys(shard["split"] for shard in read_manifest(folder)["shards"]))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Manifest of a prepared data set.
+
+    Raises:
+        MissingFileError: The folder holds no prepared data set.
+        UnreadableFileError: Its manifest is of another format, or a shard of it is not there.
+    """
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        raise MissingFileError(
+            f"no prepared data set: {folder}", hint="Run 'smplcli prepare' to make one."
+        )
+    manifest = read_json(path)
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise UnreadableFileError(f"not the manifest of a prepared data set: {path}")
+    for shard in manifest["shards"]:
+        if not (folder / shard["name"]).is_file():
+            raise UnreadableFileError(
+                f"shard is missing: {folder / shard['name']}", hint="Run 'smplcli prepare' again."
+            )
+    return manifest
+
+
+def pack_samples(samples: Sequence[PreparedSample]) -> dict[str, np.ndarray]:
+    """Arrays of a shard, in the order of the samples."""
+    arrays = {
+        name: np.array([getattr(sample, name) for sample in samples], dtype=dtype)
+        for name, (dtype, _) in FIELDS.items()
+    }
+    coded = [_to_jpeg(sample.image) for sample in samples]
+    arrays[JPEG_BYTES] = np.concatenate(coded)
+    arrays[JPEG_OFFSETS] = np.cumsum([0, *map(len, coded)], dtype=np.int64)
+    return arrays
+
+
+def unpack_sample(arrays: Mapping[str, np.ndarray], row: int) -> PreparedSample:
+    """One sample of a shard, its crop decoded."""
+    start, stop = arrays[JPEG_OFFSETS][row : row + 2]
+    coded = cv2.imdecode(arrays[JPEG_BYTES][start:stop], cv2.IMREAD_COLOR_RGB)
+    values = {name: arrays[name][row] for name in FIELDS}
+    return PreparedSample(**values, image=np.asarray(coded, dtype=np.uint8))
+
+
+def write_shard(path: Path, samples: Sequence[PreparedSample]) -> None:
+    """Write a shard, whole or not at all; the same samples give the same bytes."""
+    write_npz(path, pack_samples(samples))
+
+
+@lru_cache(maxsize=OPEN_SHARDS)
+def _read_shard(path: Path) -> dict[str, np.ndarray]:
+    arrays = read_npz(path, keys=[*FIELDS, JPEG_BYTES, JPEG_OFFSETS])
+    count = len(arrays[JPEG_OFFSETS]) - 1
+    for name, (dtype, shape) in FIELDS.items():
+        array = arrays[name]
+        if array.shape != (count, *shape) or not np.issubdtype(array.dtype, dtype):
+            raise UnreadableFileError(f"{name} has another type or shape: {path}")
+    return arrays
+
+
+def _to_jpeg(image: Pixels) -> np.ndarray:
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, coded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return np.asarray(coded, dtype=np.uint8)

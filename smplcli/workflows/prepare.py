@@ -1,0 +1,240 @@
+"""From raw data to prepared data sets: so far, people that we render."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+
+import smplcli
+from smplcli.body.files import load_body
+from smplcli.conventions import COCO17_JOINTS, SMPL_JOINTS
+from smplcli.datasets.backgrounds import load_photos
+from smplcli.datasets.poses import load_clips
+from smplcli.datasets.scenes import Studio
+from smplcli.datasets.schema import CONTEXT, CROP_SIZE, MANIFEST_FILE, PART_SIZE, SHARD_SIZE
+from smplcli.datasets.shards import FORMAT, write_shard
+from smplcli.errors import ConfigError, MissingFileError, OutputExistsError
+from smplcli.files import read_json, sha256_of, write_json
+from smplcli.workflows.progress import Progress, no_progress
+
+SPLITS = ("train", "validation", "test")
+HELD_OUT_SHARE, MAX_HELD_OUT = 0.2, 500
+"""People of each held-out split, over those to train on, and at most."""
+
+SEQUENCE_LENGTH = 100
+"""Pictures per sequence; leaderboards of video data group by them."""
+
+PLAN_FILE = "plan.json"
+"""What a set that is not finished yet will hold; it must not change until it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyntheticPlan:
+    """Everything that decides what a synthetic data set holds."""
+
+    count: int
+    """People to train on; the held-out splits come on top."""
+
+    seed: int
+    poses: Path | None
+    backgrounds: Path | None
+    body: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareReport:
+    """What was prepared."""
+
+    out: Path
+    counts: dict[str, int]
+    """Samples per split."""
+
+    num_bytes: int
+    found_by_detector: int
+    """People that the detector finds in their pictures."""
+
+    resumed_shards: int
+    """Shards that an earlier, unfinished run had left."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-like form."""
+        return {**asdict(self), "out": str(self.out)}
+
+
+class _Shard(NamedTuple):
+    split: str
+    number: int
+    first: int
+    count: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.split}-{self.number:05d}.npz"
+
+
+def prepare_synthetic(
+    out: Path,
+    *,
+    count: int,
+    seed: int = 0,
+    poses: Path | None = None,
+    backgrounds: Path | None = None,
+    body: Path | None = None,
+    jobs: int = 1,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> PrepareReport:
+    """Render a data set of synthetic people, or go on where an earlier run stopped.
+
+    Args:
+        out: Folder of the data set.
+        count: People to train on; a fifth as many, at most 500, are held out for each of
+            validation and test, in poses of other clips.
+        seed: The same seed renders the same people, whatever ``jobs`` is.
+        poses: Pose file or folder of them; made-up poses without one.
+        backgrounds: Folder of photographs; generated backgrounds without one.
+        body: SMPL file; the demo body without one.
+        jobs: Processes that render.
+        overwrite: Replace a data set that is there.
+        progress: Shows the shards.
+
+    Raises:
+        ConfigError: ``out`` holds the beginning of another data set.
+        OutputExistsError: ``out`` holds a data set, and ``overwrite`` is false.
+        MissingFileError: Poses, backgrounds or body are not there.
+        UnreadableFileError: One of them is not what it should be.
+    """
+    plan = SyntheticPlan(count=count, seed=seed, poses=poses, backgrounds=backgrounds, body=body)
+    for path in (poses, backgrounds, body):
+        if path is not None and not path.exists():
+            raise MissingFileError(f"not found: {path}")
+    load_body(body)
+    _claim(out, plan, overwrite=overwrite)
+    shards = list(_shards(count))
+    missing = [shard for shard in shards if not (out / shard.name).exists()]
+    renderer = Parallel(n_jobs=jobs, return_as="generator_unordered")
+    done = renderer(delayed(_render_shard)(out, plan, shard) for shard in missing)
+    for _ in progress(_Sized(done, len(missing)), "render"):
+        pass
+    found = _write_manifest(out, plan, shards)
+    (out / PLAN_FILE).unlink()
+    counts = Counter[str]()
+    for shard in shards:
+        counts[shard.split] += shard.count
+    return PrepareReport(
+        out=out,
+        counts=dict(counts),
+        num_bytes=sum(path.stat().st_size for path in out.iterdir()),
+        found_by_detector=found,
+        resumed_shards=len(shards) - len(missing),
+    )
+
+
+def _shards(count: int) -> Iterator[_Shard]:
+    held_out = max(1, min(MAX_HELD_OUT, int(count * HELD_OUT_SHARE)))
+    for split, total in zip(SPLITS, (count, held_out, held_out), strict=True):
+        for number, first in enumerate(range(0, total, SHARD_SIZE)):
+            yield _Shard(split, number, first, min(SHARD_SIZE, total - first))
+
+
+def _claim(out: Path, plan: SyntheticPlan, *, overwrite: bool) -> None:
+    """Make ``out`` ready for the plan, keeping the shards of an unfinished run of the same."""
+    wanted = {name: str(value) for name, value in asdict(plan).items()}
+    if overwrite:
+        for path in [out / MANIFEST_FILE, out / PLAN_FILE, *out.glob("*-[0-9]*.npz")]:
+            path.unlink(missing_ok=True)
+    if (out / MANIFEST_FILE).exists():
+        raise OutputExistsError(
+            f"data set exists: {out}", hint="Choose another folder or pass --overwrite."
+        )
+    if (out / PLAN_FILE).exists() and read_json(out / PLAN_FILE) != wanted:
+        raise ConfigError(
+            f"folder holds the beginning of another data set: {out}",
+            hint="Repeat its options, choose another folder or pass --overwrite.",
+        )
+    write_json(out / PLAN_FILE, wanted)
+
+
+_STUDIOS: dict[tuple[SyntheticPlan, str], Studio] = {}
+"""The studio of each process: loading poses and photographs takes longer than a picture."""
+
+
+def _render_shard(out: Path, plan: SyntheticPlan, shard: _Shard) -> None:
+    torch.set_num_threads(1)  # processes share the cores already
+    cv2.setNumThreads(1)
+    key = (plan, shard.split)
+    if key not in _STUDIOS:
+        clips = load_clips(plan.poses, shard.split) if plan.poses else []
+        photos = load_photos(plan.backgrounds) if plan.backgrounds else []
+        _STUDIOS[key] = Studio(load_body(plan.body), clips, photos)
+    samples = []
+    for index in range(shard.first, shard.first + shard.count):
+        stream = [plan.seed, (SPLITS.index(shard.split) << 32) + index]
+        rng = np.random.Generator(np.random.Philox(key=stream))
+        samples.append(_STUDIOS[key].take_picture(rng, _imgname(shard.split, index)))
+    write_shard(out / shard.name, samples)
+
+
+def _imgname(split: str, index: int) -> str:
+    sequence, picture = divmod(index, SEQUENCE_LENGTH)
+    return f"synthetic_{split}_{sequence:03d}/image_{picture:05d}.jpg"
+
+
+def _write_manifest(out: Path, plan: SyntheticPlan, shards: list[_Shard]) -> int:
+    """Write the manifest; returns how many people the detector found."""
+    from smplcli.files import read_npz
+
+    found = 0
+    entries = []
+    for shard in shards:
+        path = out / shard.name
+        detected = read_npz(path, keys=["detected"])["detected"]
+        found += int(detected[..., 2].any(axis=1).sum())
+        entries.append(
+            {
+                "name": shard.name,
+                "split": shard.split,
+                "count": shard.count,
+                "sha256": sha256_of(path),
+            }
+        )
+    model = load_body(plan.body)
+    write_json(
+        out / MANIFEST_FILE,
+        {
+            "format": FORMAT,
+            "source": "synthetic",
+            "smplcli": smplcli.__version__,
+            "options": {
+                "count": plan.count,
+                "seed": plan.seed,
+                "poses": plan.poses and plan.poses.name,
+                "backgrounds": plan.backgrounds and plan.backgrounds.name,
+            },
+            "body": {"name": model.name, "sha256": model.sha256},
+            "joint_sets": {"pose": SMPL_JOINTS, "keypoints": COCO17_JOINTS},
+            "crop": {"size": CROP_SIZE, "context": CONTEXT, "part_size": PART_SIZE},
+            "found_by_detector": found,
+            "shards": entries,
+        },
+    )
+    return found
+
+
+class _Sized:
+    """An iterator whose length is known, for the progress bar."""
+
+    def __init__(self, items: Iterator[None], count: int) -> None:
+        self._items, self._count = items, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[None]:
+        return self._items
