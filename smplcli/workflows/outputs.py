@@ -4,12 +4,24 @@ from pathlib import Path
 
 from smplcli.training.checkpoints import STATE_FILE
 from smplcli.training.config import read_recipe, recipe_to_toml
+from smplcli.workflows.prepare import PLAN_FILE
 from smplcli.workflows.project import EVALUATION_DIR, last_number, next_free
 from smplcli.workflows.submit import DEMO_PREFIX
 from smplcli.workflows.train import CONFIG_FILE
 
 SUBMISSION_NAME = "3dpw"
 SUBMISSION_SUFFIX = ".zip"
+
+
+def default_data_dir(data_dir: Path, source: str) -> Path:
+    """Folder to prepare a data set in: that of the last one if it is not finished, else a new one.
+
+    Args:
+        data_dir: Folder of all data sets; those of a source are called ``<source>-1`` and so on.
+        source: What is prepared.
+    """
+    last = data_dir / f"{source}-{last_number(data_dir, source)}"
+    return last if (last / PLAN_FILE).is_file() else next_free(data_dir, source)
 
 
 def default_run_dir(runs_dir: Path, recipe: str) -> Path:

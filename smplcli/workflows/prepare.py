@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 
 import smplcli
 from smplcli.body.files import load_body
@@ -20,7 +20,7 @@ from smplcli.datasets.scenes import Studio
 from smplcli.datasets.schema import CONTEXT, CROP_SIZE, MANIFEST_FILE, PART_SIZE, SHARD_SIZE
 from smplcli.datasets.shards import FORMAT, write_shard
 from smplcli.errors import ConfigError, MissingFileError, OutputExistsError
-from smplcli.files import read_json, sha256_of, write_json
+from smplcli.files import read_json, read_npz, sha256_of, write_json
 from smplcli.workflows.progress import Progress, no_progress
 
 SPLITS = ("train", "validation", "test")
@@ -78,7 +78,7 @@ class _Shard(NamedTuple):
         return f"{self.split}-{self.number:05d}.npz"
 
 
-def prepare_synthetic(
+def prepare(
     out: Path,
     *,
     count: int,
@@ -86,7 +86,7 @@ def prepare_synthetic(
     poses: Path | None = None,
     backgrounds: Path | None = None,
     body: Path | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> PrepareReport:
@@ -100,7 +100,7 @@ def prepare_synthetic(
         poses: Pose file or folder of them; made-up poses without one.
         backgrounds: Folder of photographs; generated backgrounds without one.
         body: SMPL file; the demo body without one.
-        jobs: Processes that render.
+        jobs: Processes that render; as many as there are cores if not said.
         overwrite: Replace a data set that is there.
         progress: Shows the shards.
 
@@ -118,7 +118,7 @@ def prepare_synthetic(
     _claim(out, plan, overwrite=overwrite)
     shards = list(_shards(count))
     missing = [shard for shard in shards if not (out / shard.name).exists()]
-    renderer = Parallel(n_jobs=jobs, return_as="generator_unordered")
+    renderer = Parallel(n_jobs=jobs or cpu_count(), return_as="generator_unordered")
     done = renderer(delayed(_render_shard)(out, plan, shard) for shard in missing)
     for _ in progress(_Sized(done, len(missing)), "render"):
         pass
@@ -188,8 +188,6 @@ def _imgname(split: str, index: int) -> str:
 
 def _write_manifest(out: Path, plan: SyntheticPlan, shards: list[_Shard]) -> int:
     """Write the manifest; returns how many people the detector found."""
-    from smplcli.files import read_npz
-
     found = 0
     entries = []
     for shard in shards:
