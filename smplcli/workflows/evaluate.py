@@ -14,8 +14,8 @@ from smplcli.body.layer import BodyLayer
 from smplcli.body.model import BodyModel
 from smplcli.conventions import NUM_BETAS
 from smplcli.datasets.schema import MANIFEST_FILE
-from smplcli.datasets.shards import PreparedSplit, open_prepared
-from smplcli.errors import ConfigError, OutputExistsError
+from smplcli.datasets.shards import PreparedSplit, open_prepared, read_manifest
+from smplcli.errors import ConfigError
 from smplcli.evaluation.inference import KeypointSource, index_batches, predict_samples
 from smplcli.evaluation.predictions import Predictions, match_predictions, sample_ids
 from smplcli.evaluation.protocols import SMPL24
@@ -37,10 +37,16 @@ from smplcli.models.weights import load_network
 from smplcli.rotations import rot6d_to_rotmat
 from smplcli.workflows.devices import choose_device
 from smplcli.workflows.progress import Progress, no_progress
+from smplcli.workflows.targets import (
+    body_label,
+    is_predictions,
+    open_predictor,
+    prediction_notes,
+    refuse_existing,
+)
 
 METRICS_FILE = "metrics.json"
 PER_SAMPLE_FILE = "per_sample.csv"
-PREDICTIONS_SUFFIX = ".npz"
 UNTRAINED_SEED = 0
 GENDERED = ("m", "f", "male", "female")
 
@@ -148,15 +154,17 @@ def evaluate(
     written = () if out is None else (out / METRICS_FILE, out / PER_SAMPLE_FILE)
     refuse_existing(*written, overwrite=overwrite)
     ground = _open_ground(data, split, body, batch_size, progress)
-    predictions = collect_predictions(
-        target,
-        ground.samples,
-        keypoints=keypoints,
-        device=device,
-        batch_size=batch_size,
-        progress=progress,
-    )
-    source = "given" if is_predictions(target) else keypoints
+    if is_predictions(target):
+        predictions, source = match_predictions(target, _ids(ground.samples)), "given"
+    else:
+        predict = open_predictor(
+            target,
+            keypoints=keypoints,
+            device=device,
+            batch_size=batch_size,
+            progress=progress,
+        )
+        predictions, source = predict(ground.samples), keypoints
     errors = _score(predictions, ground, choose_device(device))
     report = _report(
         errors,
@@ -226,63 +234,6 @@ def evaluate_controls(
     }
 
 
-def is_predictions(target: Path) -> bool:
-    """Whether a target is a file of predictions rather than a checkpoint."""
-    return target.suffix == PREDICTIONS_SUFFIX
-
-
-def collect_predictions(
-    target: Path,
-    samples: PreparedSplit,
-    *,
-    keypoints: KeypointSource,
-    device: str,
-    batch_size: int,
-    progress: Progress,
-) -> Predictions:
-    """Predictions for the samples of a split: read from a file, or made by a checkpoint.
-
-    Args:
-        target: A ``preds.npz`` or a checkpoint.
-        samples: The split.
-        keypoints: What a network is given beside the picture.
-        device: ``auto``, ``cpu``, or a CUDA device.
-        batch_size: Samples computed at a time.
-        progress: Shows the batches.
-
-    Raises:
-        MissingFileError: There is no such file.
-        UnreadableFileError: It is neither, or no prediction is of the split.
-    """
-    if is_predictions(target):
-        return match_predictions(target, _ids(samples))
-    network = load_network(target, device=choose_device(device)).network
-    batches = progress(index_batches(len(samples), batch_size), "predict")
-    return predict_samples(network, samples, batches, keypoints=keypoints)
-
-
-def refuse_existing(*files: Path, overwrite: bool) -> None:
-    """Stop before the work rather than after it.
-
-    Raises:
-        OutputExistsError: One of the files is there and ``overwrite`` is false.
-    """
-    for file in files:
-        if file.exists() and not overwrite:
-            raise OutputExistsError(
-                f"output exists: {file}", hint="Choose another path or pass --overwrite."
-            )
-
-
-def prediction_notes(predictions: Predictions) -> tuple[str, ...]:
-    """What of a file of predictions was not used, in sentences."""
-    notes = {
-        "predictions of people who are not in the split were left out": predictions.num_unmatched,
-        "predictions of a person who had one already were left out": predictions.num_duplicates,
-    }
-    return tuple(f"{count} {note}" for note, count in notes.items() if count)
-
-
 def _open_ground(
     data: Path, split: str, body: Path | None, batch_size: int, progress: Progress
 ) -> _Ground:
@@ -329,18 +280,18 @@ def _report(
     counts = {
         state: int((errors.states == state).sum()) for state in (OK, FAILED, MISSING, UNLABELLED)
     }
-    split, body = ground.samples.name, ground.body
+    split, body = ground.samples.name, body_label(ground.body)
     return EvaluationReport(
-        measurements=summarise(SMPL24, errors, split=split, body=body.name),
+        measurements=summarise(SMPL24, errors, split=split, body=body),
         target=target,
         target_sha256=target_sha256,
         data=ground.data,
         data_sha256=sha256_of(ground.data / MANIFEST_FILE),
         split=split,
         keypoints=keypoints,
-        body=body.name,
-        body_sha256=body.sha256,
-        is_comparable=not (ground.samples.is_synthetic or body.is_demo),
+        body=body,
+        body_sha256=ground.body.sha256,
+        is_comparable=not (ground.samples.is_synthetic or ground.body.is_demo),
         n_expected=counts[OK] + counts[FAILED] + counts[MISSING],
         n_evaluated=counts[OK],
         n_failed=counts[FAILED],
@@ -353,11 +304,11 @@ def _report(
 
 def _state_notes(counts: Mapping[str, int]) -> tuple[str, ...]:
     notes = {
-        MISSING: "samples have no prediction and are in no mean",
-        FAILED: "samples have a prediction that is not finite and are in no mean",
-        UNLABELLED: "samples have no pose and shape to compare with",
+        MISSING: "samples in no mean, for want of a prediction",
+        FAILED: "samples in no mean, because their prediction is not finite",
+        UNLABELLED: "samples in no mean, for want of a label",
     }
-    return tuple(f"{counts[state]} {note}" for state, note in notes.items() if counts[state])
+    return tuple(f"{note}: {counts[state]}" for state, note in notes.items() if counts[state])
 
 
 def _ground_notes(ground: _Ground) -> tuple[str, ...]:
@@ -365,5 +316,10 @@ def _ground_notes(ground: _Ground) -> tuple[str, ...]:
     if ground.samples.is_synthetic or ground.body.is_demo:
         notes.append("synthetic people or the demo body: not comparable with published numbers")
     if np.isin(ground.samples.field("gender"), GENDERED).any():
-        notes.append(f"the labels are of gendered bodies, posed here with: {ground.body.name}")
+        notes.append(
+            f"the labels are of gendered bodies, posed here with: {body_label(ground.body)}"
+        )
+    labelled = read_manifest(ground.data).get("body")
+    if labelled and labelled["sha256"] != ground.body.sha256:
+        notes.append(f"the labels were made with another body: {labelled['name']}")
     return tuple(notes)

@@ -1,9 +1,7 @@
 """From predictions for a data set to a file for the 3DPW challenge, checked before it exists."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +16,7 @@ from smplcli.errors import RefusedError, UnreadableFileError
 from smplcli.evaluation.inference import KeypointSource
 from smplcli.evaluation.predictions import (
     Predictions,
+    SampleId,
     is_finite,
     match_predictions,
     sample_ids,
@@ -27,13 +26,14 @@ from smplcli.files import atomic_write, sha256_of
 from smplcli.submission.check import CheckReport, SequenceSize, check_threedpw
 from smplcli.submission.layout import SequenceRows, as_ranges, sequences_of
 from smplcli.submission.threedpw import SequenceResult, write_threedpw
-from smplcli.workflows.evaluate import (
-    collect_predictions,
+from smplcli.workflows.progress import Progress, no_progress
+from smplcli.workflows.targets import (
+    body_label,
     is_predictions,
+    open_predictor,
     prediction_notes,
     refuse_existing,
 )
-from smplcli.workflows.progress import Progress, no_progress
 
 FORMAT = "3dpw-challenge"
 SPLITS = ("train", "validation", "test")
@@ -90,6 +90,14 @@ class SubmissionReport:
         }
 
 
+class _Split(NamedTuple):
+    """Samples of a split, and where they belong."""
+
+    samples: PreparedSplit
+    ids: list[SampleId]
+    sequences: list[SequenceRows]
+
+
 class _SplitResults(NamedTuple):
     """Sequences of a split and the predictions for its samples."""
 
@@ -135,66 +143,56 @@ def submit(
     """
     splits = _open_splits(data)
     model = load_body(body)
-    is_demo = model.is_demo or any(samples.is_synthetic for samples in splits)
+    is_demo = model.is_demo or any(split.samples.is_synthetic for split in splits)
     path = out.with_name(DEMO_PREFIX + out.name) if is_demo else out
     refuse_existing(path, overwrite=overwrite)
-    predict = partial(
-        collect_predictions,
-        target,
-        keypoints=keypoints,
-        device=device,
-        batch_size=batch_size,
-        progress=progress,
-    )
-    results, notes = _results(target, splits, predict)
+    if is_predictions(target):
+        predictions, notes = _match(target, splits)
+    else:
+        predict = open_predictor(
+            target, keypoints=keypoints, device=device, batch_size=batch_size, progress=progress
+        )
+        predictions = [predict(split.samples) for split in splits]
+        notes = (
+            f"predicted {sum(len(split.ids) for split in splits)} samples first, with {target}",
+        )
+    results = [
+        _SplitResults(split.samples.name, split.sequences, part)
+        for split, part in zip(splits, predictions, strict=True)
+    ]
     skeleton = Skeleton(model)
     with atomic_write(path, overwrite=overwrite) as file:
         posed = (_pose_sequence(skeleton, *place) for place in progress(_places(results), "write"))
         write_threedpw(file, posed, is_demo=is_demo)
         check = check_threedpw(file, _sizes(results))
         _refuse(check)
-    return _report(path, check, results, notes, target=target, data=data, body=model.name)
+    return _report(path, check, results, notes, target=target, data=data, body=body_label(model))
 
 
-def _open_splits(data: Path) -> list[PreparedSplit]:
+def _open_splits(data: Path) -> list[_Split]:
     """Splits of the data set that the challenge knows, in its order.
 
     Raises:
-        UnreadableFileError: There is none.
+        UnreadableFileError: There is none, or image names tell no sequence.
     """
     names = [name for name in SPLITS if name in prepared_splits(data)]
     if not names:
         raise UnreadableFileError(f"data set has none of {', '.join(SPLITS)}: {data}")
-    return [open_prepared(data, name) for name in names]
+    splits = []
+    for name in names:
+        samples = open_prepared(data, name)
+        ids = sample_ids(samples.field("imgname"), samples.field("person_id"))
+        splits.append(_Split(samples, ids, sequences_of(ids)))
+    return splits
 
 
-def _results(
-    target: Path,
-    splits: Sequence[PreparedSplit],
-    predict: Callable[[PreparedSplit], Predictions],
-) -> tuple[list[_SplitResults], tuple[str, ...]]:
-    """Sequences and predictions of every split, and where the predictions came from."""
-    ids = [sample_ids(samples.field("imgname"), samples.field("person_id")) for samples in splits]
-    sequences = [sequences_of(split_ids) for split_ids in ids]
-    if is_predictions(target):
-        # The rows of one file may be of any split: those of no split are to be counted once.
-        matched = match_predictions(target, list(chain.from_iterable(ids)))
-        predictions = _divide(matched, [len(split_ids) for split_ids in ids])
-        notes = prediction_notes(matched)
-    else:
-        predictions = [predict(samples) for samples in splits]
-        notes = (f"predicted {sum(map(len, ids))} samples first, with {target}",)
-    names = [samples.name for samples in splits]
-    return list(map(_SplitResults, names, sequences, predictions)), notes
-
-
-def _divide(predictions: Predictions, lengths: Sequence[int]) -> list[Predictions]:
-    ends = np.cumsum(lengths)[:-1]
-    fields = (predictions.full_pose, predictions.betas, predictions.is_missing)
-    return [
-        Predictions(*parts)
-        for parts in zip(*(np.split(field, ends) for field in fields), strict=True)
-    ]
+def _match(target: Path, splits: Sequence[_Split]) -> tuple[list[Predictions], tuple[str, ...]]:
+    """Rows of one file for the samples of all splits, and what of it was not used."""
+    matched = match_predictions(target, [identity for split in splits for identity in split.ids])
+    ends = np.cumsum([len(split.ids) for split in splits])[:-1]
+    fields = (matched.full_pose, matched.betas, matched.is_missing)
+    parts = zip(*(np.split(field, ends) for field in fields), strict=True)
+    return [Predictions(*part) for part in parts], prediction_notes(matched)
 
 
 def _places(results: Sequence[_SplitResults]) -> list[tuple[str, SequenceRows, Predictions]]:
@@ -294,6 +292,6 @@ def _notes(check: CheckReport, count: int) -> Iterator[str]:
         )
     if check.num_person_frames > count:
         yield (
-            f"{check.num_person_frames - count} places of the file have no sample in the data set"
-            " and hold NaN"
+            "places of the file that hold NaN, for want of a sample in the data:"
+            f" {check.num_person_frames - count}"
         )

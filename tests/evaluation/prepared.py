@@ -51,7 +51,7 @@ def sample(imgname, person_id, *, seed, **changes):
     return PreparedSample(**{**values, **changes})
 
 
-def write_prepared(folder, *, people=PEOPLE, source="synthetic", **changes):
+def write_prepared(folder, *, people=PEOPLE, body=None, **changes):
     """Write the data set and return its folder; ``changes`` are fields of every sample."""
     folder.mkdir(parents=True)
     shards = []
@@ -59,7 +59,7 @@ def write_prepared(folder, *, people=PEOPLE, source="synthetic", **changes):
         samples = [sample(*who, seed=seed, **changes) for seed, who in enumerate(ids)]
         write_shard(folder / f"{split}-00000.npz", samples)
         shards.append({"name": f"{split}-00000.npz", "split": split, "count": len(samples)})
-    manifest = {"format": FORMAT, "source": source, "shards": shards}
+    manifest = {"format": FORMAT, "source": "synthetic", "shards": shards, "body": body}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 

@@ -85,7 +85,7 @@ def test_people_without_a_prediction_are_counted_and_not_averaged(data, tmp_path
     assert (report.n_expected, report.n_evaluated, report.n_missing) == (5, 3, 2)
     assert not report.is_complete
     assert {number.count for number in report.measurements} == {3}
-    assert "2 samples have no prediction and are in no mean" in report.notes
+    assert "samples in no mean, for want of a prediction: 2" in report.notes
 
 
 def test_a_prediction_that_is_not_finite_fails_alone(data, tmp_path):
@@ -118,8 +118,8 @@ def test_people_of_other_splits_and_duplicates_are_mentioned(data, tmp_path):
     report = evaluate(preds, data)
 
     assert report.is_complete
-    assert "1 predictions of people who are not in the split were left out" in report.notes
-    assert "2 predictions of a person who had one already were left out" in report.notes
+    assert "predictions left out, of people who are not in the data: 1" in report.notes
+    assert "predictions left out, of people who had one already: 2" in report.notes
 
 
 def test_unlabelled_people_are_not_expected(tmp_path):
@@ -136,6 +136,14 @@ def test_labels_of_gendered_bodies_are_mentioned(tmp_path):
     report = evaluate(write_truth(tmp_path / "preds.npz", data), data)
 
     assert any("gendered" in note for note in report.notes)
+
+
+def test_labels_made_with_another_body_are_mentioned(tmp_path):
+    data = write_prepared(tmp_path / "set", body={"name": "SMPL_NEUTRAL.pkl", "sha256": "0"})
+
+    report = evaluate(write_truth(tmp_path / "preds.npz", data), data)
+
+    assert "the labels were made with another body: SMPL_NEUTRAL.pkl" in report.notes
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 64])

@@ -1,0 +1,77 @@
+"""What `evaluate` and `submit` are given: a checkpoint that predicts, or predictions in a file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from smplcli.body.model import BodyModel
+from smplcli.datasets.shards import PreparedSplit
+from smplcli.errors import OutputExistsError
+from smplcli.evaluation.inference import KeypointSource, index_batches, predict_samples
+from smplcli.evaluation.predictions import Predictions
+from smplcli.models.weights import load_network
+from smplcli.workflows.devices import choose_device
+from smplcli.workflows.progress import Progress
+
+PREDICTIONS_SUFFIX = ".npz"
+
+
+def is_predictions(target: Path) -> bool:
+    """Whether a target is a file of predictions rather than a checkpoint."""
+    return target.suffix == PREDICTIONS_SUFFIX
+
+
+def open_predictor(
+    checkpoint: Path,
+    *,
+    keypoints: KeypointSource,
+    device: str,
+    batch_size: int,
+    progress: Progress,
+) -> Callable[[PreparedSplit], Predictions]:
+    """Load a network and return what predicts the samples of a split with it.
+
+    Args:
+        checkpoint: The weights file.
+        keypoints: What the network is given beside the picture.
+        device: ``auto``, ``cpu``, or a CUDA device.
+        batch_size: Samples computed at a time.
+        progress: Shows the batches.
+
+    Raises:
+        MissingFileError: There is no such file.
+        UnreadableFileError: It is no weights file.
+    """
+    network = load_network(checkpoint, device=choose_device(device)).network
+
+    def predict(samples: PreparedSplit) -> Predictions:
+        batches = progress(index_batches(len(samples), batch_size), "predict")
+        return predict_samples(network, samples, batches, keypoints=keypoints)
+
+    return predict
+
+
+def body_label(body: BodyModel) -> str:
+    """What reports call a body."""
+    return f"{body.name} (demo)" if body.is_demo else body.name
+
+
+def refuse_existing(*files: Path, overwrite: bool) -> None:
+    """Stop before the work rather than after it.
+
+    Raises:
+        OutputExistsError: One of the files is there and ``overwrite`` is false.
+    """
+    for file in files:
+        if file.exists() and not overwrite:
+            raise OutputExistsError(
+                f"output exists: {file}", hint="Choose another path or pass --overwrite."
+            )
+
+
+def prediction_notes(predictions: Predictions) -> tuple[str, ...]:
+    """What of a file of predictions was not used, in sentences."""
+    notes = {
+        "predictions left out, of people who are not in the data": predictions.num_unmatched,
+        "predictions left out, of people who had one already": predictions.num_duplicates,
+    }
+    return tuple(f"{note}: {count}" for note, count in notes.items() if count)
