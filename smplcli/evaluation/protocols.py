@@ -40,6 +40,12 @@ class Metric(NamedTuple):
     """As tables print it."""
 
     unit: str
+    joint_set: str
+    """What it is the mean of."""
+
+    root: str
+    """What both bodies are moved to before they are compared."""
+
     measure: Callable[[PosedBodies, PosedBodies], Floats]
     """From predictions and truth to one error per sample, NaN where a value is not finite."""
 
@@ -51,10 +57,6 @@ class Protocol:
     name: str
     summary: str
     """One line for people who read the numbers."""
-
-    joint_set: str
-    root: str
-    """Joint, or joints, that both bodies are moved to before an error is taken."""
 
     metrics: Mapping[str, Metric]
 
@@ -85,17 +87,18 @@ def _oriented_mpjae(pred: PosedBodies, gt: PosedBodies) -> Floats:
     return mpjae(pred.rotations[:, parts], gt.rotations[:, parts])
 
 
+ROOT = SMPL_JOINTS[PELVIS]
+FITTED, UNMOVED = "similarity fit", "none"
+
 SMPL24 = Protocol(
     name="smpl24",
     summary="all 24 SMPL joints, each body moved to its pelvis; needs nothing but the body",
-    joint_set="SMPL-24",
-    root=SMPL_JOINTS[PELVIS],
     metrics=MappingProxyType(
         {
-            "mpjpe": Metric("MPJPE", "mm", _smpl24_mpjpe),
-            "pa_mpjpe": Metric("PA-MPJPE", "mm", _smpl24_pa_mpjpe),
-            "pve": Metric("PVE", "mm", _smpl24_pve),
-            "mpjae": Metric("MPJAE", "deg", _oriented_mpjae),
+            "mpjpe": Metric("MPJPE", "mm", "SMPL-24", ROOT, _smpl24_mpjpe),
+            "pa_mpjpe": Metric("PA-MPJPE", "mm", "SMPL-24", FITTED, _smpl24_pa_mpjpe),
+            "pve": Metric("PVE", "mm", "vertices", ROOT, _smpl24_pve),
+            "mpjae": Metric("MPJAE", "deg", "9 parts", UNMOVED, _oriented_mpjae),
         }
     ),
 )

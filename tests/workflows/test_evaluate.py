@@ -56,11 +56,20 @@ def test_the_truth_scores_zero_whatever_the_order_of_its_rows(data, tmp_path):
 def test_every_number_says_what_it_is(data, tmp_path):
     report = evaluate(write_truth(tmp_path / "preds.npz", data), data)
 
+    assert [(n.label, n.unit, n.joint_set, n.root) for n in report.measurements] == [
+        ("MPJPE", "mm", "SMPL-24", "pelvis"),
+        ("PA-MPJPE", "mm", "SMPL-24", "similarity fit"),
+        ("PVE", "mm", "vertices", "pelvis"),
+        ("MPJAE", "deg", "9 parts", "none"),
+    ]
     for number in report.measurements:
-        assert (number.protocol, number.joint_set, number.root) == ("smpl24", "SMPL-24", "pelvis")
-        assert (number.split, number.count) == ("test", 5)
-        assert number.body
-        assert number.unit in {"mm", "deg"}
+        assert (number.protocol, number.split, number.count) == ("smpl24", "test", 5)
+        assert number.body == "body.npz (demo)"
+
+
+def test_numbers_of_a_demo_are_not_called_comparable(data, tmp_path):
+    report = evaluate(write_truth(tmp_path / "preds.npz", data), data)
+
     assert not report.is_comparable
     assert "not comparable" in report.notes[-1]
 

@@ -102,7 +102,7 @@ def test_the_report_counts_what_is_in_the_file(data, truth, tmp_path):
     assert (report.n_expected, report.n_submitted) == (7, 7)
     assert report.is_complete
     assert report.gaps == ()
-    assert any("for want of a sample in the data: 2" in note for note in report.notes)
+    assert any("for want of a sample in the data: 3" in note for note in report.notes)
 
 
 def test_a_demo_is_marked_outside_and_inside(data, truth, tmp_path):
