@@ -58,8 +58,8 @@ def _print_report(report: "TrainReport") -> None:
             (
                 metric.label,
                 f"{report.best[name]:.1f} {metric.unit}",
-                SMPL24.joint_set,
-                SMPL24.root,
+                metric.joint_set,
+                metric.root,
                 "validation",
                 report.validation_samples,
             )
