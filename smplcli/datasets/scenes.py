@@ -227,7 +227,7 @@ class Studio:
         matrix = np.diag([shot.view.focal_length, shot.view.focal_length, 1.0])
         matrix[:2, 2] = shot.view.principal_point
         pose = rotmat_to_aa(torch.from_numpy(shot.body.full_pose)).flatten().numpy()
-        reduced = cv2.resize(shot.part_map, (PART_SIZE, PART_SIZE), interpolation=cv2.INTER_NEAREST)
+        reduced = cv2.resize(shot.part_map, (PART_SIZE, PART_SIZE), interpolation=cv2.INTER_NEAREST_EXACT)
         return PreparedSample(
             imgname=imgname,
             person_id=0,

@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+import torch
+
+from smplcli.conventions import SMPL_JOINTS
+from smplcli.datasets.poses import LIMITS, draw_pose, load_clips, made_up_pose
+from smplcli.errors import MissingFileError, UnreadableFileError
+from smplcli.rotations import aa_to_rotmat
+
+JOINT = {name: index for index, name in enumerate(SMPL_JOINTS)}
+
+
+def _clips_file(path, *, clips=20, width=72, **arrays):
+    poses = np.zeros((clips, width))
+    poses[:, 3] = np.arange(clips) / 100
+    np.savez(path, poses=poses, clip=np.arange(clips), **arrays)
+    return path
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_made_up_poses_bend_knees_and_elbows_one_way_only(seed):
+    pose = made_up_pose(np.random.default_rng(seed))
+
+    assert (pose[[JOINT["left_knee"], JOINT["right_knee"]], 0] >= 0).all()
+    assert pose[JOINT["left_elbow"], 1] <= 0 <= pose[JOINT["right_elbow"], 1]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_made_up_poses_keep_within_the_limits_of_joints(seed):
+    pose = made_up_pose(np.random.default_rng(seed))
+
+    for name, angles in zip(SMPL_JOINTS, pose, strict=True):
+        side, _, joint = name.rpartition("_")
+        if joint in LIMITS:
+            mirror = np.array([1, -1, -1]) if side == "right" else np.ones(3)
+            low, high = np.array(LIMITS[joint]).T
+            assert (low <= mirror * angles).all()
+            assert (mirror * angles <= high).all()
+
+
+def test_people_mostly_stand_upright_in_the_camera():
+    rng = np.random.default_rng(0)
+
+    heads_up = [-(draw_pose(rng, [])[0] @ [0, 1, 0])[1] for _ in range(200)]
+
+    # Camera axes have y down, so the body's own y must point against it.
+    assert np.mean(np.array(heads_up) > 0.7) > 0.85
+
+
+def test_people_face_every_direction():
+    rng = np.random.default_rng(0)
+
+    facing = np.array([draw_pose(rng, [])[0] @ [0, 0, 1] for _ in range(400)])
+
+    quadrants = (facing[:, 0] > 0) * 2 + (facing[:, 2] > 0)
+    assert np.bincount(quadrants, minlength=4).min() > 50
+
+
+def test_held_out_splits_have_clips_of_their_own(tmp_path):
+    path = _clips_file(tmp_path / "poses.npz")
+
+    frames = {
+        split: {float(clip[0, 1, 0]) for clip in load_clips(path, split)}
+        for split in ("train", "validation", "test")
+    }
+
+    assert not frames["train"] & (frames["validation"] | frames["test"])
+    assert not frames["validation"] & frames["test"]
+    assert len(set.union(*frames.values())) == 20
+
+
+def test_a_folder_of_amass_files_is_read_with_z_up_turned_to_y_up(tmp_path):
+    upright = aa_to_rotmat(torch.tensor([[np.pi / 2, 0.0, 0.0]])).numpy()
+    poses = np.zeros((5, 156))
+    poses[:, 0] = np.pi / 2  # how a person stands where z is up
+    (tmp_path / "subject").mkdir()
+    for number in range(12):
+        np.savez(tmp_path / f"subject/{number:02d}_poses.npz", poses=poses, trans=np.zeros((5, 3)))
+    np.savez(tmp_path / "subject/shape.npz", betas=np.zeros(16))
+
+    clips = load_clips(tmp_path, "train")
+
+    assert np.allclose(upright @ [0, 1, 0], [0, 0, 1])
+    assert len(clips) == 10
+    np.testing.assert_allclose(clips[0][:, 0], 0, atol=1e-6)
+
+
+def test_hands_of_amass_are_left_out(tmp_path):
+    poses = np.ones((1000, 156))
+    np.savez(tmp_path / "poses.npz", poses=poses)
+
+    clips = load_clips(tmp_path / "poses.npz", "train")
+
+    np.testing.assert_array_equal(clips[0][:, 22:], 0)
+
+
+def test_a_file_without_poses_is_refused(tmp_path):
+    np.savez(tmp_path / "poses.npz", betas=np.zeros(10))
+
+    with pytest.raises(UnreadableFileError, match=r"no poses in .*poses.npz"):
+        load_clips(tmp_path / "poses.npz", "train")
+
+
+def test_poses_that_are_not_finite_are_refused(tmp_path):
+    np.savez(tmp_path / "poses.npz", poses=np.full((10, 72), np.nan))
+
+    with pytest.raises(UnreadableFileError, match="not finite"):
+        load_clips(tmp_path / "poses.npz", "train")
+
+
+def test_too_few_clips_for_a_held_out_split_say_how_many_are_needed(tmp_path):
+    path = _clips_file(tmp_path / "poses.npz", clips=3)
+
+    with pytest.raises(UnreadableFileError, match="none for the validation split"):
+        load_clips(path, "validation")
+
+
+def test_an_empty_folder_is_named(tmp_path):
+    with pytest.raises(MissingFileError, match="no pose file"):
+        load_clips(tmp_path, "train")

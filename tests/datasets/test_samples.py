@@ -1,0 +1,155 @@
+"""Training samples of rendered people: whatever is done to the picture is done to every label."""
+
+import numpy as np
+import pytest
+import torch
+
+from smplcli.body.files import load_body
+from smplcli.body.layer import JointsLayer
+from smplcli.conventions import COCO17_JOINTS, NUM_JOINTS
+from smplcli.datasets.keypoint_noise import corrupt_keypoints
+from smplcli.datasets.samples import PART_MIRROR, AugmentationConfig, SampleSet
+from smplcli.datasets.scenes import Studio
+from smplcli.models.preprocess import crop_to_unit
+
+STRONG = AugmentationConfig(rotation=45, scale=0.3, shift=0.2, mirror=0.5)
+SIZE = 96
+
+
+class FewSamples:
+    """A split in memory."""
+
+    crop_size = 256
+
+    def __init__(self, samples):
+        self.samples = samples
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        return self.samples[index]
+
+
+@pytest.fixture(scope="module")
+def body():
+    return load_body()
+
+
+@pytest.fixture(scope="module")
+def split(body):
+    studio = Studio(body, [], [])
+    pictures = [studio.take_picture(np.random.default_rng(k), f"s/{k}.jpg") for k in range(6)]
+    return FewSamples(
+        [
+            p._replace(
+                **{
+                    name: np.asarray(getattr(p, name), dtype=np.float32)
+                    for name in ("pose", "shape", "center", "crop_to_image", "cam_int")
+                }
+            )
+            for p in pictures
+        ]
+    )
+
+
+def _samples(split, **options):
+    options = {"size": SIZE, "part_size": 24, "augmentation": STRONG, **options}
+    return SampleSet(split, **options)
+
+
+@pytest.mark.parametrize("epoch", range(4))
+def test_labelled_body_projects_onto_the_labelled_keypoints(body, split, epoch):
+    joints, samples = JointsLayer(body), _samples(split)
+    for index in range(len(split)):
+        sample = samples[epoch, index]
+        with torch.no_grad():
+            coco = joints(sample.full_pose[None], sample.betas[None])[0, NUM_JOINTS:].double()
+
+        # The one translation that puts all joints on their keypoints must exist.
+        rays = (_pixels(sample) - sample.principal_point) / sample.focal_length
+        design = torch.zeros(17, 2, 3, dtype=torch.float64)
+        design[:, 0, 0] = design[:, 1, 1] = 1
+        design[:, :, 2] = -rays
+        right = rays * coco[:, 2:] - coco[:, :2]
+        transl = torch.linalg.lstsq(design.view(-1, 3), right.view(-1, 1)).solution[:, 0]
+        placed = coco + transl
+        seen = sample.focal_length * placed[:, :2] / placed[:, 2:] + sample.principal_point
+
+        torch.testing.assert_close(seen, _pixels(sample), atol=0.05, rtol=0)
+
+
+def _pixels(sample):
+    return ((sample.gt_keypoints2d[:, :2] + 1) * SIZE - 1) / 2
+
+
+def test_a_mirrored_sample_is_the_plain_one_seen_in_a_mirror(split):
+    still = {"rotation": 0, "scale": 0, "shift": 0, "colour": 0, "keypoint_dropout": 0}
+    plain = _samples(split, augmentation=AugmentationConfig(mirror=0, **still))[0, 0]
+    mirrored = _samples(split, augmentation=AugmentationConfig(mirror=1, **still))[0, 0]
+
+    left, right = COCO17_JOINTS.index("left_wrist"), COCO17_JOINTS.index("right_wrist")
+    flipped = mirrored.image.flip(-1).float()
+    assert (flipped - plain.image.float()).abs().mean() < 2
+    torch.testing.assert_close(
+        mirrored.gt_keypoints2d[left, 0], -plain.gt_keypoints2d[right, 0], atol=1e-4, rtol=0
+    )
+    agree = torch.from_numpy(PART_MIRROR)[mirrored.part_map.flip(-1)] == plain.part_map
+    assert agree.float().mean() > 0.97
+
+
+def test_part_map_follows_the_picture(split):
+    samples = _samples(split)
+    for index in range(len(split)):
+        sample = samples[1, index]
+        inside = (sample.gt_keypoints2d[:, 2] > 0) & (sample.gt_keypoints2d[:, :2].abs() < 0.9).all(1)
+        cells = ((sample.gt_keypoints2d[inside, :2] + 1) / 2 * 24).long()
+
+        on_person = sample.part_map[cells[:, 1], cells[:, 0]] > 0
+
+        assert on_person.float().mean() > 0.6
+
+
+def test_a_sample_is_a_function_of_seed_epoch_and_index(split):
+    first, again = _samples(split), _samples(split)
+
+    assert all(torch.equal(a, b) for a, b in zip(first[3, 2], again[3, 2], strict=True))
+    assert not torch.equal(first[3, 2].image, first[4, 2].image)
+    assert not torch.equal(first[3, 2].image, _samples(split, seed=1)[3, 2].image)
+
+
+def test_without_augmentation_the_square_of_the_person_is_shown(split):
+    sample = _samples(split, augmentation=None)[0, 0]
+    stored = split[0]
+
+    unit = crop_to_unit(torch.from_numpy(stored.keypoints), 256)
+    torch.testing.assert_close(
+        sample.gt_keypoints2d[:, :2], unit[:, :2] * 1.5, atol=1e-3, rtol=0
+    )
+
+
+def test_withheld_keypoints_are_all_zero(split):
+    augmentation = AugmentationConfig(keypoint_dropout=1)
+
+    sample = _samples(split, augmentation=augmentation)[0, 0]
+
+    assert not sample.keypoints[:, 2].any()
+
+
+def test_made_up_detections_miss_some_keypoints_and_move_all():
+    rng = np.random.default_rng(0)
+    exact = np.concatenate([rng.normal(size=(500, 17, 2)), np.ones((500, 17, 1))], axis=2)
+
+    found = corrupt_keypoints(exact, rng)
+
+    missed = (found[..., 2] == 0).mean()
+    assert 0.05 < missed < 0.3
+    assert (np.abs(found[..., :2] - exact[..., :2]) > 0).all()
+
+
+def test_made_up_detections_do_not_see_what_is_not_there():
+    rng = np.random.default_rng(0)
+    exact = rng.normal(size=(50, 17, 3))
+    exact[..., 2] = 0
+
+    assert not corrupt_keypoints(exact, rng)[..., 2].any()
