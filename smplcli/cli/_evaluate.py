@@ -14,7 +14,14 @@ from smplcli.cli._options import (
     OverwriteOption,
     TargetArgument,
 )
-from smplcli.cli._output import exit_if_incomplete, note, print_result, print_table, show_progress
+from smplcli.cli._output import (
+    METRIC_COLUMNS,
+    exit_if_incomplete,
+    note,
+    print_result,
+    print_table,
+    show_progress,
+)
 from smplcli.cli._work import open_project, open_target
 
 if TYPE_CHECKING:
@@ -65,16 +72,15 @@ def evaluate(
 
 def _print_report(report: "EvaluationReport") -> None:
     print_table(
-        f"{report.target} on {report.data}, keypoints: {report.keypoints}",
-        ("metric", "value", "joints", "root", "split", "body", "samples"),
+        f"{report.target}\n{report.data}, split {report.split}, body {report.body}, "
+        f"keypoints {report.keypoints}",
+        METRIC_COLUMNS,
         [
             (
                 number.label,
                 "-" if number.value is None else f"{number.value:.1f} {number.unit}",
                 number.joint_set,
                 number.root,
-                number.split,
-                number.body,
                 number.count,
             )
             for number in report.measurements

@@ -12,6 +12,9 @@ import typer
 
 T = TypeVar("T")
 
+METRIC_COLUMNS = ("metric", "value", "mean over", "aligned by", "samples")
+"""What every number is printed with, beside the split and the body in the table's title."""
+
 INCOMPLETE = 4
 """Exit code of a command that finished, but could not do everything."""
 

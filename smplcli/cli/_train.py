@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smplcli.cli._options import BodyOption, DataOption, DeviceOption, JsonOption
-from smplcli.cli._output import note, print_result, print_table, show_progress
+from smplcli.cli._output import METRIC_COLUMNS, note, print_result, print_table, show_progress
 from smplcli.cli._work import open_project
 
 if TYPE_CHECKING:
@@ -52,15 +52,14 @@ def _print_report(report: "TrainReport") -> None:
     from smplcli.evaluation.protocols import SMPL24
 
     print_table(
-        f"{report.checkpoint}: step {report.best['step']} of {report.steps}",
-        ("metric", "value", "joints", "root", "split", "samples"),
+        f"{report.checkpoint}\nstep {report.best['step']:.0f} of {report.steps}, split validation",
+        METRIC_COLUMNS,
         [
             (
                 metric.label,
                 f"{report.best[name]:.1f} {metric.unit}",
                 metric.joint_set,
                 metric.root,
-                "validation",
                 report.validation_samples,
             )
             for name, metric in SMPL24.metrics.items()
