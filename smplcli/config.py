@@ -46,7 +46,7 @@ class PrepareSettings(Section):
     """smplcli prepare."""
 
     count: Annotated[int, Field(gt=0)] = 10_000
-    """Synthetic people to render."""
+    """Synthetic people to train on; up to 500 each are held out for validation and test."""
 
     seed: Annotated[int, Field(ge=0)] = 0
     """The same seed renders the same people."""
