@@ -110,9 +110,10 @@ def interpolate(fragments: Fragments, faces: Tensor, values: Tensor) -> Tensor:
     Returns:
         The quantity at each pixel, (B, H, W, C), zero in the background.
     """
-    batch, num_vertices, channels = values.shape
-    shown = (fragments.face_index >= 0).view(-1).nonzero().squeeze(1)
-    image = shown // (fragments.face_index.numel() // batch)
+    num_vertices, channels = values.shape[1:]
+    height, width = fragments.face_index.shape[1:]
+    shown = (fragments.face_index != BACKGROUND).view(-1).nonzero().squeeze(1)
+    image = shown // (height * width)
     corners = faces[fragments.face_index.view(-1)[shown]] + (image * num_vertices)[:, None]
     weights = fragments.barycentrics.view(-1, 3)[shown].to(values.dtype)
     rows = values.reshape(-1, channels)[corners]
@@ -127,7 +128,8 @@ def _triangles_in_view(points: Tensor, faces: Tensor, size: tuple[int, int]) -> 
     snapped = (points[..., :2].double() * SUBPIXELS).round()
     x = snapped[..., 0][:, faces.T].transpose(0, 1)
     y = snapped[..., 1][:, faces.T].transpose(0, 1)
-    usable = (points[..., 2] > NEAR) & (snapped.abs().amax(-1) <= REACH * SUBPIXELS)
+    usable = (points[..., 2] > NEAR) & points.isfinite().all(-1)
+    usable &= snapped.abs().amax(-1) <= REACH * SUBPIXELS
     area = (y[1] - y[0]) * (x[2] - x[0]) - (x[1] - x[0]) * (y[2] - y[0])
     left, right = _pixel_range(x, width)
     top, bottom = _pixel_range(y, height)
