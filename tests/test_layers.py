@@ -14,7 +14,7 @@ PACKAGE = ROOT / "smplcli"
 LAYERS = (
     ("errors", "conventions", "config", "__version__"),
     ("types", "rotations", "camera", "crops"),
-    ("body", "models", "rendering", "files", "images"),
+    ("body", "models", "rendering", "files", "images", "image_headers"),
     ("datasets", "training", "evaluation", "detection", "submission"),
     ("workflows",),
     ("cli", "__init__", "__main__"),

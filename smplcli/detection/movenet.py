@@ -1,4 +1,4 @@
-"""People in a picture: box and COCO keypoints of each, by MoveNet MultiPose through onnxruntime."""
+"""People in a picture, box and COCO keypoints of each: MoveNet MultiPose by onnxruntime."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,17 +64,13 @@ class PersonDetector:
         Returns:
             One finding per person, surest first.
         """
-        found = [
-            person for side in self._longest_sides for person in self._run(image, side)
-        ]
+        found = [person for side in self._longest_sides for person in self._run(image, side)]
         return merge_duplicates(person for person in found if self._is_person(person))
 
     def _run(self, image: Pixels, longest_side: int) -> list[Detection]:
         height, width = image.shape[:2]
         padded, resized = _to_input(image, longest_side)
-        (output,) = self._session.run(
-            None, {self._session.get_inputs()[0].name: padded[None]}
-        )
+        (output,) = self._session.run(None, {self._session.get_inputs()[0].name: padded[None]})
         scale = np.array(
             [
                 padded.shape[1] * width / resized[0],
@@ -84,16 +80,11 @@ class PersonDetector:
         return [_to_detection(row, scale) for row in output[0].astype(np.float64)]
 
     def _is_person(self, found: Detection) -> bool:
-        return (
-            found.score >= self._min_score
-            and found.num_confident >= MIN_CONFIDENT_KEYPOINTS
-        )
+        return found.score >= self._min_score and found.num_confident >= MIN_CONFIDENT_KEYPOINTS
 
 
-def _to_input(
-    image: Pixels, longest_side: int
-) -> tuple[NDArray[np.int32], tuple[int, int]]:
-    """Resize and pad at the right and bottom to multiples of the stride; also the size before padding."""
+def _to_input(image: Pixels, longest_side: int) -> tuple[NDArray[np.int32], tuple[int, int]]:
+    """Picture resized, and padded at the right and bottom; and its size before padding."""
     height, width = image.shape[:2]
     scale = longest_side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -106,7 +97,7 @@ def _to_input(
 
 
 def _to_detection(row: Floats, scale: Floats) -> Detection:
-    """Read one row of the output: 17 x (y, x, score), ymin, xmin, ymax, xmax, score, all relative."""
+    """Read an output row: 17 x (y, x, score), ymin, xmin, ymax, xmax, score, all relative."""
     keypoints = row[: 3 * _NUM_KEYPOINTS].reshape(_NUM_KEYPOINTS, 3)[:, [1, 0, 2]]
     keypoints[:, :2] = keypoints[:, :2] * scale - 0.5
     ymin, xmin, ymax, xmax, score = row[3 * _NUM_KEYPOINTS :]

@@ -62,15 +62,11 @@ def keypoint_similarity(first: Detection, second: Detection) -> float:
     Source:
         COCO, github.com/cocodataset/cocoapi, cocoeval.py: computeOks.
     """
-    seen = (
-        np.minimum(first.keypoints[:, 2], second.keypoints[:, 2]) >= CONFIDENT_KEYPOINT
-    )
+    seen = np.minimum(first.keypoints[:, 2], second.keypoints[:, 2]) >= CONFIDENT_KEYPOINT
     area = max(_area(first.bbox), _area(second.bbox))
     if np.count_nonzero(seen) < MIN_SHARED_KEYPOINTS or area <= 0:
         return 0.0
-    squared = ((first.keypoints[seen, :2] - second.keypoints[seen, :2]) ** 2).sum(
-        axis=1
-    )
+    squared = ((first.keypoints[seen, :2] - second.keypoints[seen, :2]) ** 2).sum(axis=1)
     return float(np.exp(-squared / (2 * area * _KEYPOINT_SPREAD[seen] ** 2)).mean())
 
 
