@@ -1,0 +1,184 @@
+"""From people in pictures to bodies in front of the camera: network, body and placement."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smplcli.body.files import load_body
+from smplcli.body.layer import BodyLayer, JointsLayer
+from smplcli.camera import (
+    crop_camera_to_transl,
+    default_focal_length,
+    project_points,
+    solve_translation,
+)
+from smplcli.conventions import NUM_JOINTS
+from smplcli.crops import box_to_crop, crop_matrix, extract_crop, transform_points
+from smplcli.detection.people import Detection
+from smplcli.models.keypoints import MIN_SCORE
+from smplcli.models.preprocess import to_network_input
+from smplcli.models.weights import load_network
+from smplcli.types import Camera, Crop, Floats, Pixels
+
+MIN_KEYPOINTS = 4
+"""With fewer trusted keypoints the network's own camera places the body."""
+
+MAX_RESIDUAL = 0.1
+"""The same if the joints miss the keypoints by more than this, over the side of the crop."""
+
+
+class Subject(NamedTuple):
+    """One person, cut out of a picture."""
+
+    image_index: int
+    person_id: int
+    """Number of the person in the picture."""
+
+    person: Detection
+    image_size: tuple[int, int]
+    """Width, height of the whole picture, pixels."""
+
+    crop: Pixels
+    """(S, S, 3), what the network sees."""
+
+
+class Bodies(NamedTuple):
+    """N estimated people; on the processor, whatever computed them."""
+
+    full_pose: Tensor
+    """(N, 24, 3, 3) rotation matrices: the root in camera axes, the rest relative to parents."""
+
+    betas: Tensor
+    """(N, 10), standard deviations."""
+
+    pred_cam: Tensor
+    """(N, 3) the network's s (half crops per metre), tx, ty (metres) in the crop."""
+
+    transl: Tensor
+    """(N, 3) place in the full image's camera frame, metres."""
+
+    is_placed_by_keypoints: Tensor
+    """(N,) whether keypoints gave the place; else the network's own camera."""
+
+    joints3d: Tensor
+    """(N, 24, 3) before ``transl``, metres, camera axes."""
+
+    joints2d: Tensor
+    """(N, 24, 2), pixels of the full image."""
+
+    camera: Camera
+    crop: Crop
+
+
+class BodyEstimator:
+    """A network and a body, loaded once.
+
+    Args:
+        network: Weights file.
+        body: SMPL file; the demo body without one.
+        device: Where the network computes.
+    """
+
+    def __init__(self, network: Path, body: Path | None, device: torch.device) -> None:
+        self.loaded = load_network(network, device=device)
+        self.body = load_body(body)
+        self._device = device
+        self._joints, self._layer = JointsLayer(self.body), BodyLayer(self.body)
+
+    def cut_out(
+        self, image: Pixels, person: Detection, *, image_index: int, person_id: int
+    ) -> Subject:
+        """Cut a person out of a picture, for later."""
+        size = self.loaded.network.config.input_size
+        center, side = box_to_crop(person.bbox)
+        crop = extract_crop(image, crop_matrix(center, float(side), size), size)
+        height, width = image.shape[:2]
+        return Subject(image_index, person_id, person, (width, height), crop)
+
+    @torch.inference_mode()
+    def estimate(self, subjects: Sequence[Subject]) -> Bodies:
+        """Bodies of people, at least one, all computed at once."""
+        crop, camera = (
+            _crop_of(subjects),
+            assume_camera([subject.image_size for subject in subjects]),
+        )
+        keypoints = np.stack([subject.person.keypoints for subject in subjects])
+        image, unit_keypoints = to_network_input(
+            np.stack([subject.crop for subject in subjects]),
+            _to_crop_pixels(keypoints, crop, self.loaded.network.config.input_size),
+        )
+        if unit_keypoints is not None:
+            unit_keypoints = unit_keypoints.to(self._device)
+        output = self.loaded.network(image.to(self._device), unit_keypoints)
+        full_pose, betas, pred_cam = (
+            value.cpu() for value in (output.rotmat, output.betas, output.pred_cam)
+        )
+        joints = self._joints(full_pose, betas)
+        transl, is_placed = place_bodies(
+            joints[:, NUM_JOINTS:],
+            torch.from_numpy(keypoints).float(),
+            crop_camera_to_transl(pred_cam, crop, camera),
+            crop,
+            camera,
+        )
+        joints3d = joints[:, :NUM_JOINTS]
+        joints2d = project_points(joints3d, transl, camera)
+        return Bodies(
+            full_pose, betas, pred_cam, transl, is_placed, joints3d, joints2d, camera, crop
+        )
+
+    @torch.inference_mode()
+    def vertices(self, bodies: Bodies) -> Tensor:
+        """Placed vertices (N, V, 3), metres, camera axes."""
+        posed = self._layer(bodies.full_pose, bodies.betas)
+        vertices: Tensor = posed.vertices + bodies.transl[:, None]
+        return vertices
+
+
+def place_bodies(
+    joints3d: Tensor, keypoints2d: Tensor, default: Tensor, crop: Crop, camera: Camera
+) -> tuple[Tensor, Tensor]:
+    """Put bodies where their joints fall on the keypoints, where there are enough that agree.
+
+    Args:
+        joints3d: (B, 17, 3) COCO-17 joints, metres, camera axes.
+        keypoints2d: (B, 17, 3) x, y in pixels of the full image, and score.
+        default: (B, 3) translation without keypoints, metres.
+        crop: The squares around the people.
+        camera: The full image's camera.
+
+    Returns:
+        Translations (B, 3), metres, and whether keypoints gave them (B,).
+    """
+    trusted = keypoints2d[..., 2] >= MIN_SCORE
+    score = keypoints2d[..., 2] * trusted
+    solved, residual = solve_translation(
+        joints3d, torch.cat([keypoints2d[..., :2], score[..., None]], dim=-1), camera
+    )
+    is_placed = trusted.sum(dim=-1) >= MIN_KEYPOINTS
+    is_placed &= residual <= MAX_RESIDUAL * crop.bbox_size  # false for NaN as well
+    return torch.where(is_placed[:, None], solved, default), is_placed
+
+
+def assume_camera(image_sizes: Sequence[tuple[int, int]]) -> Camera:
+    """Cameras of pictures (B times width, height) that nobody measured: centre and diagonal."""
+    size = torch.tensor(image_sizes, dtype=torch.float32)
+    return Camera(default_focal_length(size), (size - 1) / 2, size)
+
+
+def _to_crop_pixels(keypoints: Floats, crop: Crop, size: int) -> Floats:
+    """(B, 17, 3) from full-image to crop pixels."""
+    points = keypoints.copy()
+    for index, (center, side) in enumerate(zip(*crop, strict=True)):
+        matrix = crop_matrix(center.double().numpy(), float(side), size)
+        points[index, :, :2] = transform_points(matrix, keypoints[index, :, :2])
+    return points
+
+
+def _crop_of(subjects: Sequence[Subject]) -> Crop:
+    center, side = box_to_crop(np.stack([subject.person.bbox for subject in subjects]))
+    return Crop(torch.from_numpy(center).float(), torch.from_numpy(side).float())

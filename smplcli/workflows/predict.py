@@ -1,0 +1,370 @@
+"""Bodies of the people in pictures."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import smplcli
+from smplcli.conventions import NUM_JOINTS, SCALE_PIXELS, SMPL_JOINTS
+from smplcli.detection.boxes import GivenBox, assign_boxes, is_visible, read_boxes
+from smplcli.detection.framing import frame_person, person_in_box
+from smplcli.detection.movenet import MIN_SCORE, PersonDetector
+from smplcli.detection.people import Detection
+from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
+from smplcli.files import asset, write_npz
+from smplcli.images import read_image, write_image
+from smplcli.rendering.overlay import overlay_with_side_view
+from smplcli.rotations import rotmat_to_aa
+from smplcli.types import Pixels
+from smplcli.workflows.bodies import Bodies, BodyEstimator, Subject, assume_camera
+from smplcli.workflows.devices import choose_device
+from smplcli.workflows.pictures import claim_outputs, find_pictures, name_drawings
+from smplcli.workflows.progress import Progress, no_progress
+from smplcli.workflows.targets import body_label, refuse_existing
+
+SHIPPED_NETWORK = "network.safetensors"
+OUT_SUFFIX = ".npz"
+
+OK, NO_PERSON, UNREADABLE, BAD_BOX = "ok", "no person", "unreadable", "bad box"
+
+MAX_BATCH = 32
+"""People estimated at once; this, not the number of pictures, bounds the memory."""
+
+PERSON_FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
+    "imgname": ((), "U1"),
+    "person_id": ((), "i4"),
+    "bbox": ((4,), "f4"),
+    "score": ((), "f4"),
+    "center": ((2,), "f4"),
+    "scale": ((), "f4"),
+    "pose": ((3 * NUM_JOINTS,), "f4"),
+    "betas": ((10,), "f4"),
+    "cam": ((3,), "f4"),
+    "cam_t": ((3,), "f4"),
+    "focal_length": ((), "f4"),
+    "principal_point": ((2,), "f4"),
+    "img_size": ((2,), "i4"),
+    "joints3d": ((NUM_JOINTS, 3), "f4"),
+    "joints2d": ((NUM_JOINTS, 2), "f4"),
+}
+"""Arrays of a predictions file with one row per person: shape of a row, and kind."""
+
+CONVENTIONS = {
+    "joint_set": "smpl24",
+    "joints": SMPL_JOINTS,
+    "axes": "x right, y down, z forward, of the camera",
+    "pixels": "centres at integers, in pictures turned as their orientation tags ask",
+    "pose": "axis-angle, radians: the root in camera axes, the others relative to their parents",
+    "cam": "the network's s, tx, ty in its crop: half crops per metre, metres, metres",
+    "cam_t": "metres, by the keypoints where enough agree, else by cam",
+    "joints3d": "metres, camera axes, before cam_t: joints3d + cam_t is where they are",
+    "joints2d": "pixels: joints3d + cam_t through focal_length and principal_point",
+    "scale": "side of the square crop over 200 pixels",
+    "focal_length": "pixels, assumed: the diagonal of the picture",
+}
+"""What the numbers of a predictions file mean; part of its ``meta``."""
+
+
+class Status(NamedTuple):
+    """What became of one picture."""
+
+    imgname: str
+    status: str
+    detail: str = ""
+    """The reason, where there is one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictReport:
+    """What was found, and in which pictures nothing could be looked for."""
+
+    out: Path
+    num_images: int
+    num_people: int
+    num_placed_by_keypoints: int
+    """People whose place keypoints gave; the network's own camera gave that of the others."""
+
+    counts: dict[str, int]
+    """Pictures by status."""
+
+    failed: tuple[Status, ...]
+    """Pictures that could not be used."""
+
+    network: str
+    network_sha256: str
+    body: str
+    body_sha256: str
+    overlays: tuple[Path, ...]
+    """Pictures drawn: those with people."""
+
+    num_unused_boxes: int
+    """Given boxes that are of no input."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every picture could be looked at."""
+        return not self.failed
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-like form."""
+        return {
+            "smplcli": smplcli.__version__,
+            "out": str(self.out),
+            "num_images": self.num_images,
+            "num_people": self.num_people,
+            "num_placed_by_keypoints": self.num_placed_by_keypoints,
+            "counts": self.counts,
+            "failed": [status._asdict() for status in self.failed],
+            "network": self.network,
+            "network_sha256": self.network_sha256,
+            "body": self.body,
+            "body_sha256": self.body_sha256,
+            "overlays": [str(path) for path in self.overlays],
+            "num_unused_boxes": self.num_unused_boxes,
+            "is_complete": self.is_complete,
+        }
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """Work in progress."""
+
+    pictures: Sequence[Path]
+    estimator: BodyEstimator
+    drawings: Mapping[Path, Path]
+    find: Callable[[int, Pixels], list[Detection]]
+    overwrite: bool
+    statuses: list[Status] = field(default_factory=list)
+    rows: list[dict[str, NDArray[Any]]] = field(default_factory=list)
+    num_placed: int = 0
+    drawn: list[Path] = field(default_factory=list)
+
+
+class _BadBoxError(Exception):
+    """A given box is not in its picture."""
+
+
+def predict(
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    boxes: Path | None = None,
+    whole_image: bool = False,
+    network: Path | None = None,
+    body: Path | None = None,
+    overlay_dir: Path | None = None,
+    device: str = "auto",
+    min_score: float = MIN_SCORE,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> PredictReport:
+    """Estimate pose, shape and place of the people in pictures, and write them to a file.
+
+    A picture that cannot be read gets a row that says so, and the others are worked on.
+
+    Args:
+        inputs: Pictures, and folders of pictures.
+        out: The ``.npz`` file to write; ``np.load`` reads it.
+        boxes: csv, JSON or npz file of boxes, instead of detecting people.
+        whole_image: Take every picture as one person's box, instead of detecting people.
+        network: Weights file; the one that is shipped without.
+        body: SMPL file; the demo body without one.
+        overlay_dir: Folder for pictures of the bodies over the photos, and from the side.
+        device: ``auto``, ``cpu``, or a CUDA device.
+        min_score: Least score of a person who is detected, 0..1.
+        overwrite: Whether results that are there may be replaced.
+        progress: Shows the pictures.
+
+    Raises:
+        ConfigError: The arguments contradict each other.
+        MissingFileError: An input, boxes, network or body are not there.
+        UnreadableFileError: Boxes, network or body are not what they should be.
+        OutputExistsError: A result is there and ``overwrite`` is false.
+        ResourceError: A result cannot be written.
+    """
+    if out.suffix.lower() != OUT_SUFFIX:
+        raise ConfigError(f"predictions are written as {OUT_SUFFIX}, not: {out}")
+    pictures = find_pictures(inputs)
+    drawings = name_drawings(overlay_dir, pictures) if overlay_dir else {}
+    refuse_existing(out, *drawings.values(), overwrite=overwrite)
+    find, num_unused = _choose_finder(pictures, boxes, min_score, whole_image=whole_image)
+    weights = network or asset(SHIPPED_NETWORK)
+    estimator = BodyEstimator(weights, body, choose_device(device))
+    claim_outputs([out, *drawings.values()], pictures)
+    run = _Run(
+        pictures=pictures, estimator=estimator, drawings=drawings, find=find, overwrite=overwrite
+    )
+    _work(run, progress)
+    write_npz(out, _arrays(run, weights), overwrite=overwrite)
+    return _report(run, out, weights, num_unused)
+
+
+def _choose_finder(
+    pictures: Sequence[Path], boxes: Path | None, min_score: float, *, whole_image: bool
+) -> tuple[Callable[[int, Pixels], list[Detection]], int]:
+    """What finds the people of a picture, and how many given boxes are of none."""
+    if boxes is not None and whole_image:
+        raise ConfigError("a box file and whole pictures exclude each other")
+    if not 0 <= min_score <= 1:
+        raise ConfigError(f"min_score must be in 0..1, got {min_score}")
+    assigned, num_unused = assign_boxes(read_boxes(boxes), pictures) if boxes else ([], 0)
+    detector = PersonDetector(min_score=min_score)
+
+    def detect(_: int, image: Pixels) -> list[Detection]:
+        return [frame_person(person) for person in detector.detect(image)]
+
+    def take_whole(_: int, image: Pixels) -> list[Detection]:
+        height, width = image.shape[:2]
+        bbox = np.array([-0.5, -0.5, width - 0.5, height - 0.5])
+        return [person_in_box(bbox, 1.0, detector.detect(image))]
+
+    def take_given(index: int, image: Pixels) -> list[Detection]:
+        given = assigned[index]
+        _check_visible(given, image)
+        found = detector.detect(image) if given else []
+        return [person_in_box(box.bbox, box.score, found) for box in given]
+
+    if whole_image:
+        return take_whole, 0
+    return (take_given if boxes else detect), num_unused
+
+
+def _check_visible(given: Sequence[GivenBox], image: Pixels) -> None:
+    height, width = image.shape[:2]
+    for box in given:
+        if not is_visible(box.bbox, width, height):
+            raise _BadBoxError(f"{box.origin}: box is outside the picture ({width} x {height})")
+
+
+def _work(run: _Run, progress: Progress) -> None:
+    """Look at one picture after the other, and estimate people as soon as they fill a batch."""
+    waiting: list[Subject] = []
+    for index, path in enumerate(progress(run.pictures, "predict")):
+        status, subjects = _look_at(run, index, path)
+        run.statuses.append(status)
+        waiting += subjects
+        if len(waiting) >= MAX_BATCH:
+            _finish(run, waiting)
+            waiting = []
+    _finish(run, waiting)
+
+
+def _look_at(run: _Run, index: int, path: Path) -> tuple[Status, list[Subject]]:
+    imgname = path.as_posix()
+    try:
+        image = read_image(path, orientation="displayed")
+        people = run.find(index, image)
+    except (UnreadableFileError, MissingFileError) as error:
+        return Status(imgname, UNREADABLE, error.message), []
+    except _BadBoxError as error:
+        return Status(imgname, BAD_BOX, str(error)), []
+    subjects = [
+        run.estimator.cut_out(image, person, image_index=index, person_id=number)
+        for number, person in enumerate(people)
+    ]
+    return Status(imgname, OK if people else NO_PERSON), subjects
+
+
+def _finish(run: _Run, subjects: Sequence[Subject]) -> None:
+    """Estimate people, keep their rows, and draw the pictures that they are in."""
+    vertices = []
+    for start in range(0, len(subjects), MAX_BATCH):
+        batch = subjects[start : start + MAX_BATCH]
+        bodies = run.estimator.estimate(batch)
+        run.rows.append(_rows(run, batch, bodies))
+        run.num_placed += int(bodies.is_placed_by_keypoints.sum())
+        if run.drawings:
+            vertices.append(run.estimator.vertices(bodies))
+    if vertices:
+        _draw(run, subjects, torch.cat(vertices))
+
+
+def _draw(run: _Run, subjects: Sequence[Subject], vertices: Tensor) -> None:
+    faces = torch.from_numpy(run.estimator.body.faces)
+    for index in dict.fromkeys(subject.image_index for subject in subjects):
+        rows = [row for row, subject in enumerate(subjects) if subject.image_index == index]
+        camera = assume_camera([subjects[rows[0]].image_size])
+        path = run.pictures[index]
+        drawing = overlay_with_side_view(
+            read_image(path, orientation="displayed"),
+            vertices[rows],
+            faces,
+            float(camera.focal_length[0]),
+            (float(camera.principal_point[0, 0]), float(camera.principal_point[0, 1])),
+        )
+        write_image(run.drawings[path], drawing, overwrite=run.overwrite)
+        run.drawn.append(run.drawings[path])
+
+
+def _rows(run: _Run, subjects: Sequence[Subject], bodies: Bodies) -> dict[str, NDArray[Any]]:
+    people = [subject.person for subject in subjects]
+    values = {
+        "imgname": [run.pictures[subject.image_index].as_posix() for subject in subjects],
+        "person_id": [subject.person_id for subject in subjects],
+        "bbox": np.stack([person.bbox for person in people]),
+        "score": [person.score for person in people],
+        "center": bodies.crop.bbox_center,
+        "scale": bodies.crop.bbox_size / SCALE_PIXELS,
+        "pose": rotmat_to_aa(bodies.full_pose).flatten(1),
+        "betas": bodies.betas,
+        "cam": bodies.pred_cam,
+        "cam_t": bodies.transl,
+        "focal_length": bodies.camera.focal_length,
+        "principal_point": bodies.camera.principal_point,
+        "img_size": bodies.camera.image_size,
+        "joints3d": bodies.joints3d,
+        "joints2d": bodies.joints2d,
+    }
+    return {
+        name: np.asarray(value, dtype=str if name == "imgname" else PERSON_FIELDS[name][1])
+        for name, value in values.items()
+    }
+
+
+def _arrays(run: _Run, weights: Path) -> dict[str, NDArray[Any]]:
+    empty = {name: np.zeros((0, *shape), kind) for name, (shape, kind) in PERSON_FIELDS.items()}
+    parts = run.rows or [empty]
+    people = {name: np.concatenate([part[name] for part in parts]) for name in PERSON_FIELDS}
+    body = run.estimator.body
+    meta = {
+        "smplcli": smplcli.__version__,
+        "network": {"name": weights.name, "sha256": run.estimator.loaded.sha256},
+        "body": {"name": body.name, "sha256": body.sha256, "is_demo": body.is_demo},
+        **CONVENTIONS,
+    }
+    statuses = {
+        "status_imgname": [status.imgname for status in run.statuses],
+        "status": [status.status for status in run.statuses],
+        "status_detail": [status.detail for status in run.statuses],
+    }
+    return {
+        **people,
+        "meta": np.array(json.dumps(meta)),
+        **{name: np.array(values, dtype=str) for name, values in statuses.items()},
+    }
+
+
+def _report(run: _Run, out: Path, weights: Path, num_unused: int) -> PredictReport:
+    body = run.estimator.body
+    return PredictReport(
+        out=out,
+        num_images=len(run.pictures),
+        num_people=sum(len(rows["imgname"]) for rows in run.rows),
+        num_placed_by_keypoints=run.num_placed,
+        counts=dict(Counter(status.status for status in run.statuses)),
+        failed=tuple(s for s in run.statuses if s.status in (UNREADABLE, BAD_BOX)),
+        network=str(weights),
+        network_sha256=run.estimator.loaded.sha256,
+        body=body_label(body),
+        body_sha256=body.sha256,
+        overlays=tuple(run.drawn),
+        num_unused_boxes=num_unused,
+    )
