@@ -10,6 +10,7 @@ from smplcli.cli._evaluate import evaluate
 from smplcli.cli._group import SmplCliGroup
 from smplcli.cli._init import init
 from smplcli.cli._output import show_logs
+from smplcli.cli._predict import predict
 from smplcli.cli._prepare import prepare
 from smplcli.cli._submit import submit
 from smplcli.cli._train import train
@@ -31,6 +32,7 @@ for command, example in (
     (prepare, "smplcli prepare synthetic --count 2000 --poses AMASS/CMU --backgrounds photos"),
     (train, "smplcli train --recipe pare --device cuda --workers 8"),
     (evaluate, "smplcli evaluate runs/lite-1 --split validation --json"),
+    (predict, "smplcli predict ./imgs --out preds.npz --overlay drawn"),
     (submit, "smplcli submit runs/lite-1"),
     (init, "smplcli init && smplcli"),
     (doctor, "smplcli doctor"),
