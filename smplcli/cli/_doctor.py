@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from smplcli.cli._options import BodyOption, JsonOption
-from smplcli.cli._output import print_json
+from smplcli.cli._output import print_json, print_line
 
 if TYPE_CHECKING:
     from smplcli.workflows.doctor import Check
@@ -30,6 +30,6 @@ def doctor(*, body: BodyOption = None, as_json: JsonOption = False) -> None:
 
 def _print_check(check: "Check") -> None:
     typer.secho(f"{check.status:<4}", fg=COLOURS[check.status], nl=False)
-    typer.echo(f"  {check.name:<14} {check.found}")
+    print_line(f"  {check.name:<14} {check.found}")
     if check.remedy:
-        typer.echo(f"{'':<20} -> {check.remedy}")
+        print_line(f"{'':<20} -> {check.remedy}")

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from smplcli.cli._output import note, printable
 from smplcli.errors import SmplCliError
 
 
@@ -53,16 +54,16 @@ class SmplCliGroup(TyperGroup):
 
 def show_error(message: str, hint: str | None = None) -> None:
     """Write an error, and what to do about it, to stderr."""
-    typer.secho(f"error: {message}", fg="red", err=True)
+    typer.secho(f"error: {printable(message)}", fg="red", err=True)
     if hint:
-        typer.echo(f"hint: {hint}", err=True)
+        note(f"hint: {hint}")
 
 
 def _show_usage_error(error: typer.TyperException) -> None:
     message = error.format_message().rstrip(".").replace(". Did you mean", ", did you mean")
     near = getattr(error, "possibilities", None)
     if near:
-        message = f"{error.message}, did you mean {' or '.join(near)}?"
+        message = f"{error.message}, did you mean {near[0]}?"
     ctx = getattr(error, "ctx", None)
     hint = f"Run '{ctx.command_path} --help' to see what there is." if ctx else None
     show_error(message[:1].lower() + message[1:], hint)

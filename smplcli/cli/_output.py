@@ -15,6 +15,11 @@ T = TypeVar("T")
 METRIC_COLUMNS = ("metric", "value", "mean over", "aligned by", "samples")
 """What every number is printed with, beside the split and the body in the table's title."""
 
+CONTROL_CHARACTERS = {
+    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
+}
+"""What moves the cursor or talks to the terminal, and how it is written instead."""
+
 INCOMPLETE = 4
 """Exit code of a command that finished, but could not do everything."""
 
@@ -74,17 +79,27 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=printable(title), title_justify="left", title_style="bold")
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(str, row))
+        table.add_row(*(printable(str(cell)) for cell in row))
     Console(highlight=False, markup=False, emoji=False).print(table)
+
+
+def print_line(text: object) -> None:
+    """Print a result that is a line of text."""
+    typer.echo(printable(str(text)))
 
 
 def note(text: str) -> None:
     """Say something that is no result."""
-    typer.echo(text, err=True)
+    typer.echo(printable(text), err=True)
+
+
+def printable(text: str) -> str:
+    """The text with its control characters spelled out: file names may hold any."""
+    return text.translate(CONTROL_CHARACTERS)
 
 
 def show_progress(items: Iterable[T], label: str, /) -> Iterable[T]:
@@ -125,7 +140,7 @@ class StderrHandler(logging.Handler):
         from tqdm import tqdm
 
         level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
-        tqdm.write(level + record.getMessage(), file=sys.stderr)
+        tqdm.write(level + printable(record.getMessage()), file=sys.stderr)
 
 
 def show_logs() -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import typer
+from smplcli.cli._output import print_line
 
 
 def print_status() -> None:
@@ -17,16 +17,16 @@ def print_status() -> None:
 
     project = find_project()
     paths = project.settings.paths
-    typer.echo(f"\n{project.notice}")
+    print_line(f"\n{project.notice}")
     for name, folder, found in (
         ("data sets", paths.data, [manifest.parent for manifest in data_sets(paths.data)]),
         ("runs", paths.runs, [best.parent for best in finished_runs(paths.runs)]),
         ("submissions", paths.submissions, submission_files(paths.submissions)),
     ):
-        typer.echo(f"  {name:<12} {_listed(found) or f'none in {folder}'}")
+        print_line(f"  {name:<12} {_listed(found) or f'none in {folder}'}")
     step = next_step(project)
     arguments = " PHOTOS --out preds.npz" if step == "predict" else ""
-    typer.echo(f"Next: smplcli {step}{arguments}")
+    print_line(f"Next: smplcli {step}{arguments}")
 
 
 def _listed(found: list[Path], most: int = 3) -> str:

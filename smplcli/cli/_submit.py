@@ -14,7 +14,7 @@ from smplcli.cli._options import (
     OverwriteOption,
     TargetArgument,
 )
-from smplcli.cli._output import exit_if_incomplete, note, print_result, show_progress
+from smplcli.cli._output import exit_if_incomplete, note, print_line, print_result, show_progress
 from smplcli.cli._work import open_project, open_target
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def submit(
 
 
 def _print_report(report: "SubmissionReport") -> None:
-    typer.echo(report.path)
+    print_line(report.path)
     note(
         f"checked: {report.num_sequences} sequences, {report.num_tracks} people, "
         f"{report.n_submitted} of {report.n_expected} samples"

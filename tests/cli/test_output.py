@@ -6,7 +6,15 @@ import sys
 import pytest
 
 from smplcli.cli import _output
-from smplcli.cli._output import print_json, print_table, show_logs, show_progress
+from smplcli.cli._group import show_error
+from smplcli.cli._output import (
+    note,
+    print_json,
+    print_line,
+    print_table,
+    show_logs,
+    show_progress,
+)
 
 
 def test_progress_passes_every_item_through(capsys):
@@ -72,3 +80,16 @@ def test_logs_go_to_stderr_once_and_warnings_say_so(capsys):
     logging.getLogger("smplcli.workflows.x").warning("disk is nearly full")
 
     assert capsys.readouterr() == ("", "resumed\nwarning: disk is nearly full\n")
+
+
+def test_control_characters_of_file_names_never_reach_the_terminal(capsys):
+    name = "a\x1b]0;title\x07\x9b2J.jpg"
+
+    note(name)
+    show_error(f"not a picture: {name}", f"Rename {name}.")
+    print_table(name, ["name"], [[name]])
+    print_line(name)
+
+    out, err = capsys.readouterr()
+    assert {"\x1b", "\x07", "\x9b"}.isdisjoint(out + err)
+    assert (out + err).count("\\x1b]0;title") == 6
