@@ -1,0 +1,183 @@
+"""Bodies drawn over the photo in which they were found, and seen from the side."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from smplcli.rendering.rasteriser import NEAR, interpolate, rasterise
+from smplcli.rendering.shading import shade, vertex_normals
+from smplcli.types import Floats, Ints, Pixels
+
+PALETTE = (
+    (119, 170, 221),
+    (238, 136, 102),
+    (68, 187, 153),
+    (255, 170, 187),
+    (238, 221, 136),
+    (153, 221, 255),
+    (187, 204, 51),
+    (170, 170, 0),
+)
+"""RGB that people with any colour vision tell apart (Paul Tol, Colour schemes, scheme "light")."""
+
+SUPERSAMPLING = 2
+"""Samples per pixel along each axis."""
+
+BAND_PIXELS = 1 << 18
+"""Pixels drawn at once, which bounds the memory."""
+
+PAPER = 247
+"""Grey value behind the side view."""
+
+SIDE_DISTANCE = 4.0
+"""Distance of the side view's camera from the middle of the group, over the group's extent."""
+
+SIDE_FILL = 0.88
+"""Share of the side view's width or height that the group takes."""
+
+
+def person_colours(count: int) -> Pixels:
+    """One colour for each person, (P, 3) RGB, the same at every call."""
+    return np.array([PALETTE[i % len(PALETTE)] for i in range(count)], np.uint8).reshape(-1, 3)
+
+
+def draw_people(
+    image: Pixels,
+    vertices: Floats,
+    faces: Ints,
+    *,
+    focal_length: float,
+    principal_point: Floats,
+    colours: Pixels | None = None,
+) -> Pixels:
+    """Draw bodies over a photo, the nearer over the farther, with smooth edges.
+
+    Args:
+        image: The photo, (H, W, 3), RGB.
+        vertices: Placed bodies, (P, V, 3), metres, camera axes.
+        faces: (F, 3) counter-clockwise seen from outside, as in SMPL files.
+        focal_length: Pixels of the photo.
+        principal_point: (2,) x, y, pixels of the photo.
+        colours: (P, 3) RGB; by default ``person_colours``.
+
+    Returns:
+        A new picture of the same size.
+    """
+    people = torch.from_numpy(np.asarray(vertices, np.float32))
+    triangles = torch.from_numpy(np.asarray(faces, np.int64))
+    if colours is None:
+        colours = person_colours(len(people))
+    albedo = torch.from_numpy(colours).float()[:, None] / 255
+    light = shade(vertex_normals(people, triangles), albedo).flatten(0, 1)
+
+    points = people.flatten(0, 1)
+    depth = points[:, 2:]
+    centre = torch.as_tensor(principal_point, dtype=torch.float32)
+    pixels = focal_length * points[:, :2] / depth + centre
+    first_vertex = torch.arange(len(people)) * people.shape[1]
+    everyone = (triangles + first_vertex[:, None, None]).flatten(0, 1)
+    drawn = image.copy()
+    left, top, right, bottom = _rectangle(pixels[depth[:, 0] > NEAR], drawn.shape)
+    rows = max(1, BAND_PIXELS // max(1, right - left))
+    for row in range(top, bottom, rows):
+        band = drawn[row : min(row + rows, bottom), left:right]
+        shifted = torch.cat([pixels - pixels.new_tensor([left, row]), depth], dim=1)
+        _draw_mesh(band, shifted, everyone, light)
+    return drawn
+
+
+def draw_side_view(
+    size: tuple[int, int], vertices: Floats, faces: Ints, *, colours: Pixels | None = None
+) -> Pixels:
+    """Draw bodies as somebody at the right edge of the photo sees them.
+
+    The camera turns by 90 degrees about its vertical axis, so that those who face the photographer
+    are seen from their left. It stands as far away as shows all of them.
+
+    Args:
+        size: Height and width of the view, pixels.
+        vertices: Placed bodies, (P, V, 3), metres, camera axes of the photo.
+        faces: (F, 3) counter-clockwise seen from outside, as in SMPL files.
+        colours: (P, 3) RGB; by default ``person_colours``.
+
+    Returns:
+        (height, width, 3) RGB.
+    """
+    paper = np.full((*size, 3), PAPER, np.uint8)
+    if len(vertices) == 0:
+        return paper
+    turned = np.stack([vertices[..., 2], vertices[..., 1], -vertices[..., 0]], axis=-1)
+    low, high = turned.min(axis=(0, 1)), turned.max(axis=(0, 1))
+    turned = turned - (low + high) / 2
+    turned[..., 2] += SIDE_DISTANCE * (high - low).max()
+    rays = turned[..., :2] / turned[..., 2:]
+    low, high = rays.min(axis=(0, 1)), rays.max(axis=(0, 1))
+    centre = np.array([size[1] - 1, size[0] - 1]) / 2
+    focal_length = float((SIDE_FILL * np.array([size[1], size[0]]) / (high - low)).min())
+    return draw_people(
+        paper,
+        turned,
+        faces,
+        focal_length=focal_length,
+        principal_point=centre - focal_length * (low + high) / 2,
+        colours=colours,
+    )
+
+
+def overlay_with_side_view(
+    image: Pixels,
+    vertices: Floats,
+    faces: Ints,
+    *,
+    focal_length: float,
+    principal_point: Floats,
+    colours: Pixels | None = None,
+) -> Pixels:
+    """Put the photo with its bodies beside their side view.
+
+    Args:
+        image: The photo, (H, W, 3), RGB.
+        vertices: Placed bodies, (P, V, 3), metres, camera axes.
+        faces: (F, 3) counter-clockwise seen from outside, as in SMPL files.
+        focal_length: Pixels of the photo.
+        principal_point: (2,) x, y, pixels of the photo.
+        colours: (P, 3) RGB; by default ``person_colours``.
+
+    Returns:
+        (H, W + min(H, W), 3) RGB: photos of one size give pictures of one size.
+    """
+    height, width = image.shape[:2]
+    photo = draw_people(
+        image,
+        vertices,
+        faces,
+        focal_length=focal_length,
+        principal_point=principal_point,
+        colours=colours,
+    )
+    side = draw_side_view((height, min(height, width)), vertices, faces, colours=colours)
+    return np.concatenate([photo, side], axis=1)
+
+
+def _rectangle(pixels: Tensor, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom (exclusive) of the pixels that points (N, 2) can touch."""
+    if len(pixels) == 0:
+        return 0, 0, 0, 0
+    limit = pixels.new_tensor([shape[1], shape[0]])
+    low = torch.minimum(pixels.amin(0).round().clamp(min=0), limit)
+    high = torch.minimum((pixels.amax(0).round() + 1).clamp(min=0), limit)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def _draw_mesh(picture: Pixels, points: Tensor, faces: Tensor, light: Tensor) -> None:
+    """Draw a mesh with a colour (V, 3) in 0..1 at each vertex over a picture, in place."""
+    height, width = picture.shape[:2]
+    samples = points.clone()
+    samples[:, :2] = (samples[:, :2] + 0.5) * SUPERSAMPLING - 0.5
+    fragments = rasterise(samples[None], faces, (height * SUPERSAMPLING, width * SUPERSAMPLING))
+    covered = (fragments.face_index >= 0)[..., None].float()
+    layer = torch.cat([interpolate(fragments, faces, light[None]), covered], dim=-1)
+    mean = avg_pool2d(layer.permute(0, 3, 1, 2), SUPERSAMPLING)[0].permute(1, 2, 0).numpy()
+    blended = picture * (1 - mean[..., 3:]) + 255 * mean[..., :3]
+    picture[:] = blended.round().astype(np.uint8)
