@@ -27,7 +27,8 @@ def default_focal_length(image_size: Tensor) -> Tensor:
     Source:
         CLIFF (Li et al., ECCV 2022), section 3.2.
     """
-    return image_size.float().norm(dim=-1)
+    diagonal: Tensor = image_size.float().norm(dim=-1)
+    return diagonal
 
 
 def project_points(points: Tensor, transl: Tensor, camera: Camera) -> Tensor:
@@ -131,11 +132,14 @@ def _least_squares(rays: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     ridge = 1e-9 * normal.diagonal(dim1=1, dim2=2).sum(-1) + 1e-30
     eye = torch.eye(3, dtype=normal.dtype, device=normal.device)
     right = torch.cat([moment, depth_moment[:, None]], dim=-1)
-    return torch.linalg.solve(normal + ridge[:, None, None] * eye, right).to(weight.dtype)
+    solution: Tensor = torch.linalg.solve(normal + ridge[:, None, None] * eye, right)
+    return solution.to(weight.dtype)
 
 
 def _weighted_median(values: Tensor, weight: Tensor) -> Tensor:
     order = values.argsort(dim=-1)
     cumulative = weight.gather(-1, order).cumsum(-1)
-    middle = (cumulative < cumulative[:, -1:] / 2).sum(-1, keepdim=True).clamp(max=order.shape[-1] - 1)
+    middle = (
+        (cumulative < cumulative[:, -1:] / 2).sum(-1, keepdim=True).clamp(max=order.shape[-1] - 1)
+    )
     return values.gather(-1, order.gather(-1, middle)).squeeze(-1)

@@ -112,7 +112,7 @@ SPIN24_JOINTS = (
     "left_ear",
     "right_ear",
 )
-"""Joints of ``part`` and ``S`` in files of the SPIN family (Kolotouros et al., ICCV 2019): hips, neck
+"""Joints of ``part`` and ``S`` in files of the SPIN family (SPIN, ICCV 2019): hips, neck
 and head top as in LSP, pelvis and thorax as in MPII, spine, jaw and head as in Human3.6M."""
 
 LSP14_JOINTS = SPIN24_JOINTS[:14]
@@ -176,4 +176,4 @@ SCALE_PIXELS = 200.0
 """``scale`` in files of the SPIN family is the side of the crop over this many pixels."""
 
 HMR_FOCAL_LENGTH = 5000.0
-"""Focal length in pixels that HMR and its heirs assume for their crop (Kanazawa et al., CVPR 2018)."""
+"""Focal length in pixels that HMR and its heirs assume (Kanazawa et al., CVPR 2018)."""

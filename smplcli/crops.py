@@ -90,9 +90,7 @@ def extract_crop(image: Pixels, matrix: Floats, out_size: int) -> Pixels:
     )
 
 
-def _reduce(
-    image: Pixels, matrix: Floats, reduction: int, out_size: int
-) -> tuple[Pixels, Floats]:
+def _reduce(image: Pixels, matrix: Floats, reduction: int, out_size: int) -> tuple[Pixels, Floats]:
     """Average blocks of ``reduction`` pixels over the part of the picture that the crop shows."""
     corners = np.array([[-1, -1], [out_size, -1], [-1, out_size], [out_size, out_size]])
     seen = transform_points(invert_affine(matrix), corners.astype(np.float64))

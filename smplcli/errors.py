@@ -1,4 +1,4 @@
-"""Every error that `smplcli` raises on purpose, each with the exit code of the command that meets it."""
+"""Every error that `smplcli` raises on purpose, each with the exit code of its command."""
 
 from typing import ClassVar
 

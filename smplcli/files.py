@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.lib import format as npy
@@ -59,7 +59,7 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
             temporary = Path(file.name)
-            yield file
+            yield cast("BinaryIO", file)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
@@ -140,8 +140,7 @@ def read_npz(
                 if info.filename.endswith(".npy")
             }
             wanted = members if keys is None else _select(path, members, keys)
-            if sum(info.file_size for info in wanted.values()) > max_bytes:
-                raise HostileFileError(f"npz expands to more than {max_bytes} bytes: {path}")
+            _check_size(path, wanted, max_bytes)
             return {name: _read_member(path, archive, info) for name, info in wanted.items()}
     except (HostileFileError, UnreadableFileError):
         raise
@@ -149,6 +148,11 @@ def read_npz(
         raise UnreadableFileError(
             f"not a readable npz file: {path}", hint="Write or copy the file again."
         ) from error
+
+
+def _check_size(path: Path, members: Mapping[str, zipfile.ZipInfo], limit: int) -> None:
+    if sum(info.file_size for info in members.values()) > limit:
+        raise HostileFileError(f"npz expands to more than {limit} bytes: {path}")
 
 
 def _select(

@@ -1,4 +1,6 @@
-"""Conversions between axis-angle, rotation matrices and the 6D form, for any leading dimensions."""
+"""Conversions between axis-angle, rotation matrices and 6D form, for any leading dimensions."""
+
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -29,7 +31,8 @@ def aa_to_rotmat(aa: Tensor) -> Tensor:
     second = torch.where(tiny, 0.5 - squared / 24, (1 - angle.cos()) / angle**2)
     cross = _cross_matrix(aa)
     eye = torch.eye(3, dtype=aa.dtype, device=aa.device)
-    return eye + first[..., None, None] * cross + second[..., None, None] * (cross @ cross)
+    series = first[..., None, None] * cross + second[..., None, None] * (cross @ cross)
+    return cast("Tensor", eye + series)
 
 
 def _cross_matrix(vector: Tensor) -> Tensor:
@@ -130,7 +133,8 @@ def _normalise(vector: Tensor, *, fallback: Tensor) -> Tensor:
     largest = vector.detach().abs().amax(-1, keepdim=True)
     usable = (largest > DEGENERATE) & largest.isfinite()
     scaled = torch.where(usable, vector / torch.where(usable, largest, 1.0), fallback)
-    return scaled / scaled.norm(dim=-1, keepdim=True)
+    length: Tensor = scaled.norm(dim=-1, keepdim=True)
+    return scaled / length
 
 
 def rotmat_to_rot6d(rotmat: Tensor) -> Tensor:
@@ -139,6 +143,6 @@ def rotmat_to_rot6d(rotmat: Tensor) -> Tensor:
 
 
 def mirror_rotmat(rotmat: Tensor) -> Tensor:
-    """Rotations seen in a mirror that flips x, (..., 3, 3); swapping left and right is the caller's."""
+    """Rotations (..., 3, 3) seen in a mirror that flips x; swapping sides is the caller's."""
     sign = torch.tensor([-1.0, 1.0, 1.0], dtype=rotmat.dtype, device=rotmat.device)
     return rotmat * sign[:, None] * sign

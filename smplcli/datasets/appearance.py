@@ -218,30 +218,27 @@ def draw_colours(rng: np.random.Generator, look: Look, rest: Floats, part: Ints)
     is_bald = rng.random() < 0.06
     shown = (region == Region.HAIR) & (not is_bald)
     colours[shown] = hair + rng.normal(0, 8, (int(shown.sum()), 1))
-    _draw_face(rng, look.marks, rest, (part == HEAD) & ~shown, colours, hair)
-    return np.clip(colours, 0, 255)
+    face = (part == HEAD) & ~shown
+    colours[face] = _face(rng, look.marks, rest[face], colours[face], hair)
+    return np.asarray(np.clip(colours, 0, 255))
 
 
-def _draw_face(
-    rng: np.random.Generator,
-    marks: Landmarks,
-    rest: Floats,
-    head: NDArray[np.bool_],
-    colours: Floats,
-    hair: Floats,
-) -> None:
+def _face(
+    rng: np.random.Generator, marks: Landmarks, rest: Floats, colours: Floats, hair: Floats
+) -> Floats:
     """Eyes, brows, mouth, now and then a beard or glasses: what tells front from back."""
     from_eye = np.linalg.norm(rest[:, None] - marks.eyes, axis=-1).min(axis=1)
     height, behind = rest[:, 1] - marks.eyes[:, 1].mean(), rest[:, 2] - marks.nose[2]
     beard, glasses = rng.random(2) < 0.12
     mouth = marks.nose - [0, 0.04, 0.012]
     from_mouth = np.linalg.norm((rest - mouth) / [2.2, 1, 1.5], axis=1)
-    below_nose = head & (rest[:, 1] < marks.nose[1] - 0.02) & (behind > -0.09)
     if beard:
+        below_nose = (rest[:, 1] < marks.nose[1] - 0.02) & (behind > -0.09)
         colours[below_nose] = 0.4 * colours[below_nose] + 0.6 * hair
-    colours[head & (from_mouth < 0.02)] *= [0.85, 0.55, 0.55]
-    colours[head & (from_eye < 0.03) & (height > 0.014) & (behind > -0.08)] *= 0.55
-    colours[head & (from_eye < (0.035 if glasses else 0.013)) & (behind > -0.06)] = [30, 25, 25]
+    colours[from_mouth < 0.02] *= [0.85, 0.55, 0.55]
+    colours[(from_eye < 0.03) & (height > 0.014) & (behind > -0.08)] *= 0.55
+    colours[(from_eye < (0.035 if glasses else 0.013)) & (behind > -0.06)] = [30, 25, 25]
+    return colours
 
 
 def _fabric(rng: np.random.Generator, rest: Floats) -> Floats:

@@ -69,8 +69,8 @@ def _photo_region(rng: np.random.Generator, photo: Pixels, size: int) -> Floats:
         image = np.ascontiguousarray(image[:, ::-1])
     image = image * rng.uniform(0.6, 1.25, 3).astype(np.float32) + np.float32(rng.uniform(-30, 30))
     if rng.random() < 0.5:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 4))
-    return np.asarray(image, dtype=np.float32)
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 4)), np.float32)
+    return image
 
 
 def _texture(rng: np.random.Generator, size: int) -> Floats:

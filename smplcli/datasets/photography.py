@@ -54,8 +54,8 @@ def cast_shadow(rng: np.random.Generator, image: Floats, mask: Floats) -> None:
     axes = (int(rng.uniform(20, 70)), int(rng.uniform(4, 14)))
     shadow = np.zeros(mask.shape, np.float32)
     cv2.ellipse(shadow, (int(columns.mean()), bottom), axes, 0, 0, 360, 1.0, -1)
-    shadow = cv2.GaussianBlur(shadow, (0, 0), 5)
-    image *= 1 - np.float32(rng.uniform(0.3, 0.8)) * shadow[..., None]
+    soft = np.asarray(cv2.GaussianBlur(shadow, (0, 0), 5), dtype=np.float32)
+    image *= 1 - np.float32(rng.uniform(0.3, 0.8)) * soft[..., None]
 
 
 def paste(rng: np.random.Generator, image: Floats, colours: Floats, mask: Floats) -> Floats:
@@ -116,9 +116,9 @@ def photograph(rng: np.random.Generator, image: Floats) -> Pixels:
     """The picture as a camera would give it: blurred, noisy, toned, compressed."""
     image = image.astype(np.float32)
     if rng.random() < 0.3:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.8))
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.8)), np.float32)
     if rng.random() < 0.1:
-        image = cv2.filter2D(image, -1, _motion(rng))
+        image = np.asarray(cv2.filter2D(image, -1, _motion(rng)), np.float32)
     gamma = rng.uniform(0.75, 1.3)
     gain = rng.uniform(0.75, 1.15) * rng.uniform(0.93, 1.07, 3)
     image = 255 * (np.clip(image, 0, 255) / 255) ** gamma * gain
@@ -129,8 +129,8 @@ def photograph(rng: np.random.Generator, image: Floats) -> Pixels:
     if rng.random() < 0.4:
         quality = int(rng.integers(30, 90))
         _, coded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        picture = cv2.imdecode(coded, cv2.IMREAD_COLOR)
-    return np.asarray(picture, dtype=np.uint8)
+        picture = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
+    return picture
 
 
 def _motion(rng: np.random.Generator) -> Floats:
@@ -138,5 +138,5 @@ def _motion(rng: np.random.Generator) -> Floats:
     kernel = np.zeros((9, 9), np.float32)
     kernel[4] = 1
     turn = cv2.getRotationMatrix2D((4, 4), rng.uniform(0, 180), 1)
-    kernel = cv2.warpAffine(kernel, turn, (9, 9))
-    return np.asarray(kernel / kernel.sum())
+    line = np.asarray(cv2.warpAffine(kernel, turn, (9, 9)), np.float32)
+    return np.asarray(line / line.sum())

@@ -1,4 +1,4 @@
-"""Poses for synthetic people: from motion capture files, or made up within the limits of joints."""
+"""Poses for synthetic people: from motion capture, or made up within the limits of joints."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 from smplcli.conventions import NUM_JOINTS, SMPL_JOINTS, SMPL_MIRROR
 from smplcli.errors import MissingFileError, UnreadableFileError
 from smplcli.files import read_npz
-from smplcli.rotations import aa_to_rotmat, mirror_rotmat
+from smplcli.rotations import aa_to_rotmat, mirror_rotmat, rotmat_to_aa
 from smplcli.types import Floats
 
 Clips = Sequence[Floats]
@@ -82,8 +82,6 @@ def _read_clips(file: Path) -> list[Floats]:
 
 
 def _z_up_to_y_up(root: Floats) -> Floats:
-    from smplcli.rotations import rotmat_to_aa
-
     turn = aa_to_rotmat(torch.tensor([-np.pi / 2, 0, 0], dtype=torch.float64))
     return rotmat_to_aa(turn @ aa_to_rotmat(torch.from_numpy(root))).numpy()
 
@@ -101,7 +99,7 @@ def draw_pose(rng: np.random.Generator, clips: Clips) -> Floats:
     if not clips or rng.random() < BUILT_IN_SHARE:
         pose = made_up_pose(rng)
     else:
-        clip = clips[rng.integers(len(clips))]
+        clip = clips[int(rng.integers(len(clips)))]
         pose = clip[rng.integers(len(clip))]
     rotmat = _rotmat(pose)
     if rng.random() < JITTER_SHARE:
@@ -225,8 +223,7 @@ def _sitting(rng: np.random.Generator) -> dict[str, dict[str, Floats]]:
 def _crouching(rng: np.random.Generator) -> dict[str, dict[str, Floats]]:
     depth, spread = rng.uniform(0.5, 1.0), rng.uniform(0.05, 0.4)
     return {
-        side: _leg(rng, 2.0 * depth + rng.normal(0, 0.1), 2.3 * depth, spread)
-        for side, _ in SIDES
+        side: _leg(rng, 2.0 * depth + rng.normal(0, 0.1), 2.3 * depth, spread) for side, _ in SIDES
     }
 
 

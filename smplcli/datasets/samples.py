@@ -87,7 +87,7 @@ class Sample(NamedTuple):
     part_map: Tensor
     """(P, P) int64 part labels; -1 where unknown."""
 
-    index: Tensor
+    row: Tensor
     """Place in the split."""
 
 
@@ -139,7 +139,7 @@ class SampleSet(Dataset[Sample]):
                 transform_points(matrix, camera[None, :2, 2])[0]
             ).float(),
             part_map=self._part_map(stored.part_map, matrix, to_image, plan.mirror),
-            index=torch.tensor(index),
+            row=torch.tensor(index),
         )
 
     def _input_keypoints(
@@ -181,6 +181,9 @@ class SampleSet(Dataset[Sample]):
         ).astype(np.int64)
         return torch.from_numpy(PART_MIRROR[labels] if mirror else labels)
 
+
+GREY_SHARE = 0.05
+"""Share of pictures without colour."""
 
 PART_MIRROR = np.array([0, *(joint + 1 for joint in SMPL_MIRROR)])
 
@@ -232,10 +235,7 @@ def _recolour(image: Pixels, spread: float, rng: np.random.Generator) -> Pixels:
         values = np.repeat(values.mean(axis=-1, keepdims=True), 3, axis=-1)
     middle = values.mean()
     values = (middle + (values - middle) * np.float32(contrast)) * gain.astype(np.float32)
-    return np.clip(values, 0, 255).astype(np.uint8)
-
-
-GREY_SHARE = 0.05
+    return np.asarray(np.clip(values, 0, 255), dtype=np.uint8)
 
 
 def _block_matrix(side: float) -> Floats:

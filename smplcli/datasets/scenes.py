@@ -96,7 +96,7 @@ class View(NamedTuple):
     """(2,) crop pixels."""
 
     is_cut_off: bool
-    """Whether the person's square ends where a picture does, below the joints that it was made for."""
+    """Whether the picture ends with the square, below the joints that it was made for."""
 
     def project(self, points: Floats) -> Floats:
         """Crop pixels (N, 2) of points (N, 3), metres."""
@@ -168,7 +168,8 @@ class Studio:
         if rng.random() < OCCLUDER_SHARE:
             draw_occluders(rng, image, self._photos)
         keypoints = view.project(body.joints3d[NUM_JOINTS:] + body.transl)
-        inside = ((keypoints > -0.5) & (keypoints < CROP_SIZE - 0.5)).all(axis=1)
+        in_crop = (keypoints > -0.5) & (keypoints < CROP_SIZE - 0.5)
+        inside = np.asarray(in_crop.all(axis=1))
         if view.is_cut_off or rng.random() < EDGE_SHARE:
             inside &= cut_off(rng, image, keypoints, below=view.is_cut_off)
         picture = photograph(rng, image)
@@ -185,9 +186,7 @@ class Studio:
             posed = self._layer(pose, shape)
             joints = self._joints(pose, shape)[0].numpy()
         transl = (pelvis - joints[0]).astype(np.float32)
-        return Body(
-            full_pose, betas, posed.vertices[0] + torch.from_numpy(transl), joints, transl
-        )
+        return Body(full_pose, betas, posed.vertices[0] + torch.from_numpy(transl), joints, transl)
 
     def _draw_other(self, rng: np.random.Generator, body: Body) -> Body | None:
         """Someone beside, behind or before the person; ``None`` if that is into the camera."""
@@ -227,7 +226,9 @@ class Studio:
         matrix = np.diag([shot.view.focal_length, shot.view.focal_length, 1.0])
         matrix[:2, 2] = shot.view.principal_point
         pose = rotmat_to_aa(torch.from_numpy(shot.body.full_pose)).flatten().numpy()
-        reduced = cv2.resize(shot.part_map, (PART_SIZE, PART_SIZE), interpolation=cv2.INTER_NEAREST_EXACT)
+        reduced = cv2.resize(
+            shot.part_map, (PART_SIZE, PART_SIZE), interpolation=cv2.INTER_NEAREST_EXACT
+        )
         return PreparedSample(
             imgname=imgname,
             person_id=0,

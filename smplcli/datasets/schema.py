@@ -6,7 +6,7 @@ CROP_SIZE = 256
 """Side of a stored crop, pixels."""
 
 CONTEXT = 1.5
-"""Side of a stored crop over that of the person's square, so that samples can be turned and moved."""
+"""Side of a stored crop over that of the person's square: room to turn and move samples."""
 
 PART_SIZE = 56
 """Side of a part map, which covers the stored crop (PARE's resolution)."""
@@ -37,12 +37,13 @@ FIELDS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
 }
 """Type and shape per sample.
 
-``imgname`` is ``<sequence>/<picture>``. ``center`` is in image pixels and ``scale`` the side of the
-person's square over 200 pixels. ``pose`` is axis-angle with the root in camera axes, ``transl`` in
-metres. ``part`` (x, y, confidence) and ``S`` (metres from the pelvis, confidence) are SPIN's 24
-joints. ``keypoints`` are COCO's 17: image pixels, and 1 where known and inside the picture.
-``detected`` is what the detector found: image pixels and score, zeros for nothing. ``part_map``
-labels the stored crop. ``crop_to_image`` is the affine map from crop pixels to image pixels.
+``imgname`` is ``<sequence>/<picture>``. ``center`` is in image pixels and ``scale`` the side of
+the person's square over 200 pixels. ``pose`` is axis-angle with the root in camera axes,
+``transl`` in metres. ``part`` (x, y, confidence) and ``S`` (metres from the pelvis, confidence)
+are SPIN's 24 joints. ``keypoints`` are COCO's 17: image pixels, and 1 where known and inside the
+picture. ``detected`` is what the detector found: image pixels and score, zeros for nothing.
+``part_map`` labels the stored crop. ``crop_to_image`` is the affine map from crop pixels to image
+pixels.
 """
 
 JPEG_BYTES, JPEG_OFFSETS = "crop_jpeg", "crop_offsets"

@@ -93,16 +93,21 @@ def _timm(name: str) -> tuple[nn.Module, list[int], Any]:
 
     if not timm.is_model(name):
         close = timm.list_models(f"*{name}*")[:3]
-        hint = f"Did you mean {', '.join(close)}?" if close else "Run timm.list_models() for names."
+        hint = (
+            f"Did you mean {', '.join(close)}?" if close else "Run timm.list_models() for names."
+        )
         raise ConfigError(f"unknown backbone: {name}", hint=hint)
-    net = timm.create_model(name, features_only=True)
-    reductions = net.feature_info.reduction()
+    reductions = _feature_info(timm.create_model(name, features_only=True)).reduction()
     if not set(STRIDES) <= set(reductions):
         raise ConfigError(f"backbone has no features at strides 4, 8, 16 and 32: {name}")
     picked = [reductions.index(stride) for stride in STRIDES]
     net = timm.create_model(name, features_only=True, out_indices=picked)
-    config = timm.get_pretrained_cfg(name)
-    return net, net.feature_info.channels(), (config.mean, config.std)
+    config: Any = timm.get_pretrained_cfg(name)
+    return net, _feature_info(net).channels(), (config.mean, config.std)
+
+
+def _feature_info(net: nn.Module) -> Any:
+    return net.feature_info
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

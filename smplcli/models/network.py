@@ -100,7 +100,8 @@ def build_network(config: ModelConfig, *, backbone_weights: Path | None = None) 
         network.backbone.load_pretrained(backbone_weights)
     if config.fold_norm:
         network.backbone.fold_norm()
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    network.to(memory_format=torch.channels_last)
+    return network
 
 
 def _upright() -> Tensor:

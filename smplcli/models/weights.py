@@ -42,7 +42,8 @@ def save_network(
         half: Store float16 instead of float32; what is read back is float32 again.
     """
     tensors = {
-        name: value.detach().to("cpu", torch.float16 if half and value.is_floating_point() else None)
+        name: value.detach()
+        .to("cpu", torch.float16 if half and value.is_floating_point() else None)
         .contiguous()
         for name, value in network.state_dict().items()
     }

@@ -1,4 +1,4 @@
-"""Which samples a step sees: a pure function of seed and step, so that a run can go on anywhere."""
+"""Which samples a step sees: a function of seed and step, so that a run can go on anywhere."""
 
 from collections.abc import Iterator
 
@@ -24,7 +24,8 @@ class StepBatches(Sampler[list[tuple[int, int]]]):
         return len(self.steps)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        epoch, order = -1, np.empty(0, dtype=np.int64)
+        epoch = -1
+        order: Ints = np.empty(0, dtype=np.int64)
         for step in self.steps:
             batch = []
             for position in range(step * self.batch_size, (step + 1) * self.batch_size):

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: folders of weights and optimizer state, hashed, the newest sound one wins."""
+"""Checkpoints: hashed folders of weights and optimizer state. The newest sound one wins."""
 
 import logging
 import shutil
@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
 
 from smplcli.errors import IntegrityError, SmplCliError
 from smplcli.files import atomic_write, read_json, sha256_of, write_json
@@ -23,13 +24,15 @@ class TrainingState(NamedTuple):
     """Everything of a run that changes from step to step."""
 
     network: nn.Module
-    averaged: nn.Module
+    averaged: AveragedModel
     """Same network, weights averaged over the steps so far."""
 
     optimizer: Optimizer
 
 
-def save_checkpoint(run_dir: Path, step: int, state: TrainingState, facts: dict[str, object]) -> None:
+def save_checkpoint(
+    run_dir: Path, step: int, state: TrainingState, facts: dict[str, object]
+) -> None:
     """Write a checkpoint and let go of all but the newest few.
 
     Args:

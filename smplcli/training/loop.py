@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -57,6 +58,14 @@ class Run:
     """Validations so far, each with its ``step``."""
 
 
+class _Lesson(NamedTuple):
+    """What every step of a run minimises, and the poses that it may draw."""
+
+    losses: Losses
+    poses: Floats
+    """(N, 72) axis-angle, camera axes."""
+
+
 def run_training(run: Run, progress: Callable[[Iterable[int], str], Iterable[int]]) -> int:
     """Train to the recipe's last step, from the newest checkpoint if there is one.
 
@@ -74,12 +83,12 @@ def run_training(run: Run, progress: Callable[[Iterable[int], str], Iterable[int
         run.history = list(facts["history"])  # type: ignore[call-overload]
     schedule = run.recipe.schedule
     poses = run.samples.split.field("pose")[run.samples.split.field("has_smpl") > 0]
-    losses = Losses(run.recipe.losses, run.joints).to(run.device)
+    lesson = _Lesson(Losses(run.recipe.losses, run.joints).to(run.device), poses)
     log = _Log(run.run_dir / "log.jsonl")
     with defer_signals() as signals:
         steps = progress(range(first, schedule.steps), "train")
         for step, batch in zip(steps, _loader(run, first), strict=True):
-            log.add(step, _train_step(run, state, losses, poses, step, batch))
+            log.add(step, _train_step(run, state, lesson, step, batch))
             done = step + 1 == schedule.steps
             if done or (step + 1) % schedule.validate_every == 0:
                 _validate(run, state, step + 1, log)
@@ -114,7 +123,7 @@ def _loader(run: Run, first: int) -> DataLoader[Sample]:
 
 
 def _train_step(
-    run: Run, state: TrainingState, losses: Losses, poses: Floats, step: int, batch: Sample
+    run: Run, state: TrainingState, lesson: _Lesson, step: int, batch: Sample
 ) -> dict[str, float]:
     recipe, network = run.recipe, run.network.train()
     for group in state.optimizer.param_groups:
@@ -124,28 +133,29 @@ def _train_step(
     with torch.autocast(run.device.type, torch.bfloat16, enabled=run.device.type == "cuda"):
         output = network(image, batch.keypoints if recipe.model.keypoints else None)
     supervise = step < recipe.losses.parts_until * recipe.schedule.steps
-    terms = losses(output, batch, supervise_parts=supervise)
+    terms = lesson.losses(output, batch, supervise_parts=supervise)
     if recipe.model.keypoints and recipe.losses.lifting:
-        terms["lifting"] = _lifting_loss(run, losses, poses, step)
+        terms["lifting"] = _lifting_loss(run, lesson, step)
     _descend(run, state, torch.stack(list(terms.values())).sum(), step, batch)
     return {name: float(value.detach()) for name, value in terms.items()}
 
 
-def _lifting_loss(run: Run, losses: Losses, poses: Floats, step: int) -> Tensor:
+def _lifting_loss(run: Run, lesson: _Lesson, step: int) -> Tensor:
     rng = np.random.Generator(np.random.Philox(key=[run.recipe.seed, LIFTING_STREAM]).jumped(step))
-    lifting = draw_lifting_batch(poses, losses.joints, run.recipe.schedule.lifting_batch, rng)
+    count = run.recipe.schedule.lifting_batch
+    lifting = draw_lifting_batch(lesson.poses, lesson.losses.joints, count, rng)
     rotmat, betas = run.network.lift(lifting.keypoints.to(run.device))
-    return losses.lifting(
+    return lesson.losses.lifting(
         rotmat, betas, lifting.full_pose.to(run.device), lifting.betas.to(run.device)
     )
 
 
 def _descend(run: Run, state: TrainingState, loss: Tensor, step: int, batch: Sample) -> None:
     state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     norm = nn.utils.clip_grad_norm_(state.network.parameters(), run.recipe.schedule.clip)
     if not torch.isfinite(norm):
-        names = run.samples.split.field("imgname")[batch.index.cpu().numpy()]
+        names = run.samples.split.field("imgname")[batch.row.cpu().numpy()]
         raise UnstableTrainingError(
             f"gradient is not finite at step {step}, on one of: {', '.join(map(str, names))}",
             hint="Run train again to go on from the last checkpoint, or lower the learning rate.",
@@ -155,7 +165,7 @@ def _descend(run: Run, state: TrainingState, loss: Tensor, step: int, batch: Sam
 
 
 def _validate(run: Run, state: TrainingState, step: int, log: "_Log") -> None:
-    averaged = state.averaged.module.eval()
+    averaged = cast("Network", state.averaged.module).eval()
     errors = run.validate(averaged)
     before = [entry["pa_mpjpe"] for entry in run.history]
     run.history.append({"step": step, **errors})

@@ -37,8 +37,7 @@ class Losses(nn.Module):
             "pose": config.pose * _mean(pose_error(output.rotmat, batch.full_pose), known),
             "betas": config.betas * _mean((output.betas - batch.betas).square().mean(1), known),
             "joints3d": config.joints3d * _mean(joints_error(predicted, labelled), known),
-            "keypoints2d": config.keypoints2d
-            * keypoint_error(projected, batch.gt_keypoints2d),
+            "keypoints2d": config.keypoints2d * keypoint_error(projected, batch.gt_keypoints2d),
         }
         if output.part_logits is not None and config.parts and supervise_parts:
             losses["parts"] = config.parts * functional.cross_entropy(

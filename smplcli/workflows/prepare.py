@@ -71,7 +71,7 @@ class _Shard(NamedTuple):
     split: str
     number: int
     first: int
-    count: int
+    size: int
 
     @property
     def name(self) -> str:
@@ -126,7 +126,7 @@ def prepare(
     (out / PLAN_FILE).unlink()
     counts = Counter[str]()
     for shard in shards:
-        counts[shard.split] += shard.count
+        counts[shard.split] += shard.size
     return PrepareReport(
         out=out,
         counts=dict(counts),
@@ -174,7 +174,7 @@ def _render_shard(out: Path, plan: SyntheticPlan, shard: _Shard) -> None:
         photos = load_photos(plan.backgrounds) if plan.backgrounds else []
         _STUDIOS[key] = Studio(load_body(plan.body), clips, photos)
     samples = []
-    for index in range(shard.first, shard.first + shard.count):
+    for index in range(shard.first, shard.first + shard.size):
         stream = [plan.seed, (SPLITS.index(shard.split) << 32) + index]
         rng = np.random.Generator(np.random.Philox(key=stream))
         samples.append(_STUDIOS[key].take_picture(rng, _imgname(shard.split, index)))
@@ -198,7 +198,7 @@ def _write_manifest(out: Path, plan: SyntheticPlan, shards: list[_Shard]) -> int
             {
                 "name": shard.name,
                 "split": shard.split,
-                "count": shard.count,
+                "count": shard.size,
                 "sha256": sha256_of(path),
             }
         )

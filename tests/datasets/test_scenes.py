@@ -21,7 +21,9 @@ def body():
 @pytest.fixture(scope="module")
 def samples(body):
     studio = Studio(body, [], [])
-    return [studio.take_picture(np.random.default_rng(seed), f"s/{seed}.jpg") for seed in range(12)]
+    return [
+        studio.take_picture(np.random.default_rng(seed), f"s/{seed}.jpg") for seed in range(12)
+    ]
 
 
 def _project(sample, points):

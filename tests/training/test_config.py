@@ -1,0 +1,40 @@
+import pytest
+
+from smplcli.errors import ConfigError, MissingFileError
+from smplcli.training.config import Recipe, read_recipe, recipe_to_toml, shipped_recipes
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_every_shipped_recipe_is_sound(name):
+    assert isinstance(read_recipe(name), Recipe)
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_a_written_recipe_is_read_back_the_same(tmp_path, name):
+    recipe = read_recipe(name)
+    (tmp_path / "recipe.toml").write_text(recipe_to_toml(recipe))
+
+    assert read_recipe(str(tmp_path / "recipe.toml")) == recipe
+
+
+def test_an_unknown_recipe_names_the_known_ones():
+    with pytest.raises(ConfigError, match="unknown recipe: parr") as caught:
+        read_recipe("parr")
+
+    assert "pare" in str(caught.value.hint)
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(MissingFileError, match=r"mine\.toml"):
+        read_recipe("mine.toml")
+
+
+def test_all_mistakes_are_named_at_once(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text('[model]\nbackbonne = "x"\n[schedule]\nsteps = -1\n')
+
+    with pytest.raises(ConfigError) as caught:
+        read_recipe(str(path))
+
+    assert "backbonne" in str(caught.value)
+    assert "steps" in str(caught.value)
