@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from smplcli.cli._output import note, printable
-from smplcli.errors import SmplCliError
+from smplcli.errors import ResourceError, SmplCliError
 
 
 class Terminated(KeyboardInterrupt):
@@ -49,7 +49,7 @@ class SmplCliGroup(TyperGroup):
             raise typer.Exit(128 + number) from error
         except MemoryError as error:
             show_error("out of memory")
-            raise typer.Exit(6) from error
+            raise typer.Exit(ResourceError.exit_code) from error
 
 
 def show_error(message: str, hint: str | None = None) -> None:

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+DATA_VARIABLE = "SMPLCLI_DATA"
+
 TargetArgument = Annotated[
     Path | None,
     typer.Argument(
@@ -18,7 +20,7 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="DIR",
-        envvar="SMPLCLI_DATA",
+        envvar=DATA_VARIABLE,
         help="Folder written by 'smplcli prepare'.  [default: the newest of the project]",
     ),
 ]

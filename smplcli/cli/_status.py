@@ -1,7 +1,9 @@
 """What `smplcli` alone says about the current directory."""
 
+import os
 from pathlib import Path
 
+from smplcli.cli._options import DATA_VARIABLE
 from smplcli.cli._output import print_line
 
 
@@ -15,16 +17,18 @@ def print_status() -> None:
         submission_files,
     )
 
-    project = find_project()
+    named = os.environ.get(DATA_VARIABLE)
+    project = find_project(Path(named) if named else None)
     paths = project.settings.paths
+    data = Path(named) if named else paths.data
     print_line(f"\n{project.notice}")
     for name, folder, found in (
-        ("data sets", paths.data, [manifest.parent for manifest in data_sets(paths.data)]),
+        ("data sets", data, [manifest.parent for manifest in data_sets(data)]),
         ("runs", paths.runs, [best.parent for best in finished_runs(paths.runs)]),
         ("submissions", paths.submissions, submission_files(paths.submissions)),
     ):
         print_line(f"  {name:<12} {_listed(found) or f'none in {folder}'}")
-    step = next_step(project)
+    step = next_step(project, data)
     arguments = " PHOTOS --out preds.npz" if step == "predict" else ""
     print_line(f"Next: smplcli {step}{arguments}")
 

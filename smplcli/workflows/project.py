@@ -31,7 +31,7 @@ DEMO_SETTINGS = Settings(
     paths=PathSettings(
         data=DEMO_DIR / "data", runs=DEMO_DIR / "runs", submissions=DEMO_DIR / "submissions"
     ),
-    prepare=PrepareSettings(count=400),
+    prepare=PrepareSettings(count=300),
     train=TrainSettings(recipe="demo"),
 )
 
@@ -189,12 +189,17 @@ def evaluation_target(project: Project, given: Path | None = None) -> Path:
     return given
 
 
-def next_step(project: Project) -> str:
-    """The first command whose output is still missing; after all of them, 'predict'."""
+def next_step(project: Project, data: Path) -> str:
+    """The first command whose output is still missing; after all of them, 'predict'.
+
+    Args:
+        project: What the commands work on.
+        data: Folder of its prepared data sets.
+    """
     paths = project.settings.paths
     runs = finished_runs(paths.runs)
     done = {
-        "prepare": data_sets(paths.data),
+        "prepare": data_sets(data),
         "train": runs,
         "evaluate": [run for run in runs if (run.parent / EVALUATION_DIR).is_dir()],
         "submit": submission_files(paths.submissions),

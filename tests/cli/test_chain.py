@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from smplcli.cli import app
+from smplcli.files import asset
 
 runner = CliRunner()
 RECIPE = """
@@ -48,7 +49,10 @@ def chain(tmp_path_factory):
 
 
 def test_everything_of_the_demo_stays_in_one_folder(chain):
-    assert sorted(path.name for path in Path().iterdir()) == ["smplcli-demo", "tiny.toml"]
+    assert {"data", "runs", "submissions"}.isdisjoint(path.name for path in Path().iterdir())
+    assert {"data", "runs", "submissions"} == {
+        path.name for path in Path("smplcli-demo").iterdir()
+    }
     assert all("not comparable" in result.stderr for result in chain.values())
 
 
@@ -89,6 +93,20 @@ def test_evaluating_again_writes_beside_the_first_time(chain):
 
     assert Path("smplcli-demo/runs/tiny-1/eval/test-2/metrics.json").is_file()
     assert "keypoints none" in " ".join(result.stdout.split())
+
+
+def test_the_network_of_a_run_predicts_on_photos(chain):
+    Path("photos").mkdir()
+    Path("photos/astronaut.png").write_bytes(asset("photos/astronaut.png").read_bytes())
+    Path("photos/text.jpg").write_text("no picture")
+
+    network = "smplcli-demo/runs/tiny-1/best.safetensors"
+    result = run("predict", "photos", "--out", "preds.npz", "--network", network, "--json", code=4)
+
+    report = json.loads(result.stdout)
+    assert report["counts"] == {"ok": 1, "unreadable": 1}
+    assert report["num_people"] == 1
+    assert Path("preds.npz").is_file()
 
 
 def test_a_finished_chain_ends_in_predicting_on_photos(chain):

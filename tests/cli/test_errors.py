@@ -9,6 +9,7 @@ from smplcli.cli import app
 
 runner = CliRunner()
 STEPS = ("train", "evaluate", "submit")
+CALLS = [["prepare"], *([step] for step in STEPS), ["predict", ".", "--out", "p.npz"]]
 TARGETED = ("evaluate", "submit")
 
 
@@ -31,16 +32,16 @@ def refused(args, *, code, env=None):
     return result.stderr
 
 
-@pytest.mark.parametrize("command", STEPS)
-def test_an_unknown_option_is_a_usage_error(command):
-    assert "did you mean --data?" in refused([command, "--dat", "x"], code=2)
+@pytest.mark.parametrize("call", CALLS, ids=" ".join)
+def test_an_unknown_option_is_a_usage_error(call):
+    assert "did you mean --body?" in refused([*call, "--bodi", "x"], code=2)
 
 
-@pytest.mark.parametrize("command", STEPS)
-def test_mistakes_in_the_settings_stop_every_step(command):
+@pytest.mark.parametrize("call", CALLS, ids=" ".join)
+def test_mistakes_in_the_settings_stop_every_command(call):
     Path("smplcli.toml").write_text("[train]\nrecipie = 'lite'")
 
-    assert "unknown key, did you mean 'recipe'?" in refused([command], code=2)
+    assert "unknown key, did you mean 'recipe'?" in refused(call, code=2)
 
 
 @pytest.mark.parametrize("command", STEPS)
@@ -86,6 +87,22 @@ def test_a_target_that_was_named_and_is_missing_is_an_error(command):
     stderr = refused([command, "gone.safetensors"], code=3)
 
     assert "error: checkpoint or predictions not found: gone.safetensors" in stderr
+
+
+@pytest.mark.parametrize("data", ["data/3DPW", "data/mpii"])
+def test_raw_data_without_a_reader_is_never_replaced_by_the_demo(data):
+    Path(data).mkdir(parents=True)
+
+    stderr = refused(["prepare"], code=3)
+
+    assert f"error: no reader for this data yet: {data}" in stderr
+    assert "hint: Run 'smplcli prepare synthetic'" in stderr
+
+
+def test_predicting_needs_pictures_that_exist():
+    assert "error: input not found: nowhere" in refused(
+        ["predict", "nowhere", "--out", "p.npz"], code=3
+    )
 
 
 def test_an_unknown_recipe_is_a_usage_error():

@@ -92,6 +92,17 @@ def test_alone_it_counts_what_is_there():
     assert result.stdout.endswith("Next: smplcli train\n")
 
 
+def test_alone_it_counts_the_data_that_the_environment_names(here):
+    (here / "elsewhere/set").mkdir(parents=True)
+    (here / "elsewhere/set/manifest.json").touch()
+
+    result = runner.invoke(app, [], env={"SMPLCLI_DATA": "elsewhere"})
+
+    assert "demo" not in result.stdout.partition("Commands:")[2]
+    assert "elsewhere/set" in result.stdout
+    assert result.stdout.endswith("Next: smplcli train\n")
+
+
 def test_alone_it_reports_mistakes_in_the_settings():
     Path("smplcli.toml").write_text("[pahts]")
 
