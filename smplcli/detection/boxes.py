@@ -90,15 +90,16 @@ def assign_boxes(
     depths = {len(PurePosixPath(name).parts) for name in boxes}
     ends: dict[str, list[int]] = {}
     for index, path in enumerate(images):
-        for depth in depths:
-            ends.setdefault("/".join(path.parts[-depth:]), []).append(index)
-        if number := re.search(r"(\d+)$", path.stem):
-            ends.setdefault(f"id {int(number[1])}", []).append(index)
+        names = {"/".join(path.parts[-depth:]) for depth in depths}
+        if number := re.search(r"([0-9]+)$", path.stem):
+            names.add(f"id {int(number[1])}")
+        for name in names:
+            ends.setdefault(name, []).append(index)
     assigned: list[list[GivenBox]] = [[] for _ in images]
     unused = 0
     for name, given in boxes.items():
         places = ends.get(str(PurePosixPath(name)), [])
-        if not places and name.isdecimal():
+        if not places and name.isdecimal() and name.isascii():
             places = ends.get(f"id {int(name)}", [])
         if len(places) > 1:
             several = ", ".join(str(images[place]) for place in places[:3])

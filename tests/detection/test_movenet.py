@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from smplcli.conventions import COCO17_JOINTS
+from smplcli.detection.movenet import PersonDetector
+from smplcli.files import asset
+from smplcli.images import read_image
+
+NOSE = COCO17_JOINTS.index("nose")
+NOSES = {"astronaut.png": (224, 126), "camera.png": (250, 165)}
+"""Where the noses are, pixels, read off the enlarged pictures by eye."""
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return PersonDetector(threads=1)
+
+
+def photo(name):
+    return read_image(asset("photos") / name, orientation="displayed")
+
+
+@pytest.mark.parametrize("name", NOSES)
+def test_the_person_is_found_once_with_the_nose_in_its_place(detector, name):
+    found = detector.detect(photo(name))
+
+    assert len(found) == 1
+    assert np.linalg.norm(found[0].keypoints[NOSE, :2] - NOSES[name]) < 12
+
+
+@pytest.mark.parametrize("scale", [(2, 1), (1, 2), (3, 3)])
+def test_findings_follow_the_picture_when_it_grows(detector, scale):
+    image = photo("astronaut.png")[::2, ::2]
+    large = image.repeat(scale[0], axis=0).repeat(scale[1], axis=1)
+
+    found = detector.detect(large)[0].keypoints[NOSE, :2]
+
+    expected = (np.array(NOSES["astronaut.png"]) / 2 + 0.5) * [scale[1], scale[0]] - 0.5
+    assert (np.abs(found - expected) < 12 * np.array([scale[1], scale[0]])).all()
+
+
+def test_findings_follow_the_person_to_the_side(detector):
+    image = photo("astronaut.png")
+    shifted = np.pad(image, ((0, 0), (300, 0), (0, 0)), mode="edge")
+
+    found = detector.detect(shifted)[0].keypoints[NOSE, :2]
+
+    assert np.linalg.norm(found - np.array(NOSES["astronaut.png"]) - [300, 0]) < 20
+
+
+def test_two_people_are_two(detector):
+    image = photo("astronaut.png")
+
+    assert len(detector.detect(np.hstack([image, image]))) == 2
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (64, 48)])
+def test_nobody_is_found_where_nobody_is(detector, shape):
+    assert detector.detect(np.full((*shape, 3), 128, np.uint8)) == []
+
+
+def test_boxes_hold_the_keypoints(detector):
+    found = detector.detect(photo("camera.png"))[0]
+    seen = found.keypoints[found.keypoints[:, 2] > 0.3, :2]
+
+    inside = (seen > found.bbox[:2] - 20) & (seen < found.bbox[2:] + 20)
+
+    assert inside.all(axis=1).mean() > 0.8
+
+
+def test_a_higher_bar_finds_fewer():
+    assert PersonDetector(threads=1, min_score=1.0).detect(photo("camera.png")) == []
