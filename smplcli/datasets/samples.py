@@ -50,11 +50,8 @@ class AugmentationConfig(BaseModel):
     colour: float = Field(default=0.2, ge=0, lt=1)
     """Spread of brightness, contrast and colour balance."""
 
-    keypoint_dropout: float = Field(default=0.25, ge=0, le=1)
-    """Share of samples whose keypoints are withheld, so that the image alone must do."""
-
     detected: float = Field(default=0.6, ge=0, le=1)
-    """Share of the other samples that use the detector's keypoints, where it found any."""
+    """Share of samples that use the detector's keypoints, where it found any, not made-up ones."""
 
 
 class Sample(NamedTuple):
@@ -150,13 +147,11 @@ class SampleSet(Dataset[Sample]):
         mirror: bool,  # noqa: FBT001 - private
         rng: np.random.Generator,
     ) -> Tensor:
-        """What the network is told: the detector's findings, or made-up ones, or nothing."""
+        """What the network is told: the detector's findings, or made-up ones."""
         found = _move_keypoints(matrix, detected, mirror)
         if self.augmentation is not None:
-            withheld, use_detected = rng.random(2)
-            if withheld < self.augmentation.keypoint_dropout:
-                found = np.zeros_like(found)
-            elif use_detected >= self.augmentation.detected or not found[:, 2].any():
+            use_made_up = rng.random() >= self.augmentation.detected
+            if use_made_up or not found[:, 2].any():
                 found = corrupt_keypoints(exact[None], rng)[0]
         return crop_to_unit(torch.from_numpy(found), self.size)
 

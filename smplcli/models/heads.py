@@ -16,6 +16,19 @@ SMALL = 1e-3
 """Standard deviation of the last layers' first weights: training starts at the mean body."""
 
 
+class Seen(NamedTuple):
+    """What a head takes from a picture."""
+
+    joints: Tensor
+    """(B, 24, C) features of each joint; empty without attention."""
+
+    deepest: Tensor
+    """(B, D) features of the whole picture."""
+
+    part_logits: Tensor | None
+    """(B, 25, h, w) background and parts; ``None`` without attention."""
+
+
 class HeadOutput(NamedTuple):
     """What a head adds to the mean body."""
 
@@ -27,9 +40,6 @@ class HeadOutput(NamedTuple):
 
     camera: Tensor
     """(B, 3): logarithm of the scale, tx, ty."""
-
-    part_logits: Tensor | None
-    """(B, 25, h, w) background and parts; ``None`` without attention."""
 
 
 class PartAttentionHead(nn.Module):
@@ -55,22 +65,23 @@ class PartAttentionHead(nn.Module):
         self.shape = perceptron(person + config.context, config.hidden, NUM_BETAS)
         self.camera = perceptron(person + config.context, config.hidden, 3)
 
-    def forward(self, features: list[Tensor], extra: Tensor) -> HeadOutput:
-        """Read the features of pictures, beside ``extra`` (B, E) facts about each person."""
-        logits = self.part_logits(self.part_branch(features))
-        values = self.feature_branch(features)
+    def look(self, features: list[Tensor]) -> Seen:
+        """Attend to the features of pictures."""
+        logits = self.part_logits(self.part_branch(features)).float()
+        values = self.feature_branch(features).float()
         with torch.autocast(values.device.type, enabled=False):
-            joints = attend(logits[:, 1:].float(), values.float())
-            deepest = features[-1].float().mean((2, 3))
-            return self._regress(joints, deepest, extra)._replace(part_logits=logits.float())
+            joints = attend(logits[:, 1:], values)
+        return Seen(joints, features[-1].float().mean((2, 3)), logits)
 
-    def _regress(self, joints: Tensor, deepest: Tensor, extra: Tensor) -> HeadOutput:
+    def regress(self, seen: Seen, extra: Tensor) -> HeadOutput:
+        """Bodies from what was seen, and from ``extra`` (B, E) facts about each person."""
+        joints = seen.joints
         person = torch.cat([self.pool(joints).flatten(1), extra], dim=1)
         if self.context is not None:
-            context = self.context(torch.cat([person, deepest], dim=1))
+            context = self.context(torch.cat([person, seen.deepest], dim=1))
             joints = torch.cat([joints, context[:, None].expand(-1, NUM_JOINTS, -1)], dim=-1)
             person = torch.cat([person, context], dim=1)
-        return HeadOutput(self.pose(joints), self.shape(person), self.camera(person), None)
+        return HeadOutput(self.pose(joints), self.shape(person), self.camera(person))
 
 
 def attend(part_logits: Tensor, values: Tensor) -> Tensor:
@@ -158,10 +169,13 @@ class BaselineHead(nn.Module):
         self.shape = perceptron(inputs, config.hidden, NUM_BETAS)
         self.camera = perceptron(inputs, config.hidden, 3)
 
-    def forward(self, features: list[Tensor], extra: Tensor) -> HeadOutput:
-        """Read the features of pictures, beside ``extra`` (B, E) facts about each person."""
-        deepest = features[-1]
-        with torch.autocast(deepest.device.type, enabled=False):
-            person = torch.cat([deepest.float().mean((2, 3)), extra], dim=1)
-            rot6d = self.pose(person).unflatten(1, (NUM_JOINTS, 6))
-            return HeadOutput(rot6d, self.shape(person), self.camera(person), None)
+    def look(self, features: list[Tensor]) -> Seen:
+        """Pool the features of pictures."""
+        deepest = features[-1].float().mean((2, 3))
+        return Seen(deepest[:, :0, None], deepest, None)
+
+    def regress(self, seen: Seen, extra: Tensor) -> HeadOutput:
+        """Bodies from what was seen, and from ``extra`` (B, E) facts about each person."""
+        person = torch.cat([seen.deepest, extra], dim=1)
+        rot6d = self.pose(person).unflatten(1, (NUM_JOINTS, 6))
+        return HeadOutput(rot6d, self.shape(person), self.camera(person))

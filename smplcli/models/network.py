@@ -6,10 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from smplcli.conventions import NUM_JOINTS
+from smplcli.conventions import COCO17_JOINTS, NUM_JOINTS
 from smplcli.models.backbones import Backbone
 from smplcli.models.config import ModelConfig
-from smplcli.models.heads import BaselineHead, HeadOutput, PartAttentionHead
+from smplcli.models.heads import BaselineHead, HeadOutput, PartAttentionHead, Seen
 from smplcli.models.keypoints import KeypointEncoder
 from smplcli.rotations import rot6d_to_rotmat
 
@@ -60,18 +60,23 @@ class Network(nn.Module):
         Returns:
             One body per picture, float32.
         """
-        features = self.backbone(image)
+        return self.answer(self.look(image), keypoints)
+
+    def look(self, image: Tensor) -> Seen:
+        """What a picture (B, 3, S, S) shows, whatever is known besides."""
+        return self.head.look(self.backbone(image))
+
+    def answer(self, seen: Seen, keypoints: Tensor | None = None) -> NetworkOutput:
+        """Bodies from what was seen, with or without keypoints (B, 17, 3)."""
+        count = len(seen.deepest)
         if self.encoder is None:
-            output = self.head(features, image.new_zeros(len(image), 0, dtype=torch.float32))
-            return self._finish(output)
+            return self._finish(self.head.regress(seen, seen.deepest.new_zeros(count, 0)), seen)
         if keypoints is None:
-            keypoints = image.new_zeros(len(image), 17, 3, dtype=torch.float32)
-        with torch.autocast(image.device.type, enabled=False):
-            extra, rot6d, betas = self.encoder(keypoints.float())
-        output = self.head(features, extra)
-        return self._finish(
-            output._replace(rot6d=output.rot6d + rot6d, betas=output.betas + betas)
-        )
+            keypoints = seen.deepest.new_zeros(count, len(COCO17_JOINTS), 3)
+        extra, rot6d, betas = self.encoder(keypoints.float())
+        output = self.head.regress(seen, extra)
+        output = output._replace(rot6d=output.rot6d + rot6d, betas=output.betas + betas)
+        return self._finish(output, seen)
 
     def lift(self, keypoints: Tensor) -> tuple[Tensor, Tensor]:
         """Rotations (B, 24, 3, 3) and betas (B, 10) that the keypoints alone suggest."""
@@ -80,11 +85,11 @@ class Network(nn.Module):
         _, rot6d, betas = self.encoder(keypoints)
         return rot6d_to_rotmat(self.mean_rot6d + rot6d), betas
 
-    def _finish(self, output: HeadOutput) -> NetworkOutput:
-        rotmat = rot6d_to_rotmat(self.mean_rot6d + output.rot6d.float())
-        log_scale, shift = output.camera.float().split([1, 2], dim=1)
+    def _finish(self, output: HeadOutput, seen: Seen) -> NetworkOutput:
+        rotmat = rot6d_to_rotmat(self.mean_rot6d + output.rot6d)
+        log_scale, shift = output.camera.split([1, 2], dim=1)
         camera = torch.cat([MEAN_SCALE * log_scale.exp(), shift], dim=1)
-        return NetworkOutput(rotmat, output.betas.float(), camera, output.part_logits)
+        return NetworkOutput(rotmat, output.betas, camera, seen.part_logits)
 
 
 def build_network(config: ModelConfig, *, backbone_weights: Path | None = None) -> Network:

@@ -36,6 +36,9 @@ class LossConfig(_Section):
     parts_until: float = Field(default=1.0, ge=0, le=1)
     """Share of the training after which the part map is no longer supervised (PARE, stage 2)."""
 
+    unaided: float = Field(default=0.5, ge=0)
+    """All of these once more for what a network that takes keypoints answers without them."""
+
     lifting: float = Field(default=1.0, ge=0)
     """Pose and joints that the keypoint encoder guesses for poses without a picture."""
 

@@ -131,10 +131,13 @@ def _train_step(
     batch = Sample(*(value.to(run.device, non_blocking=True) for value in batch))
     image = batch.image.to(memory_format=torch.channels_last).float() / 255
     with torch.autocast(run.device.type, torch.bfloat16, enabled=run.device.type == "cuda"):
-        output = network(image, batch.keypoints if recipe.model.keypoints else None)
+        seen = network.look(image)
     supervise = step < recipe.losses.parts_until * recipe.schedule.steps
+    output = network.answer(seen, batch.keypoints)
     terms = lesson.losses(output, batch, supervise_parts=supervise)
-    if recipe.model.keypoints and recipe.losses.lifting:
+    if recipe.model.keypoints:
+        unaided = lesson.losses(network.answer(seen), batch, supervise_parts=False)
+        terms["unaided"] = recipe.losses.unaided * torch.stack(list(unaided.values())).sum()
         terms["lifting"] = _lifting_loss(run, lesson, step)
     _descend(run, state, torch.stack(list(terms.values())).sum(), step, batch)
     return {name: float(value.detach()) for name, value in terms.items()}

@@ -10,7 +10,7 @@ from smplcli.conventions import COCO17_JOINTS, NUM_JOINTS
 from smplcli.datasets.keypoint_noise import corrupt_keypoints
 from smplcli.datasets.samples import PART_MIRROR, AugmentationConfig, SampleSet
 from smplcli.models.preprocess import crop_to_unit
-from tests.people import few_people
+from tests.people import FewPeople, few_people
 
 STRONG = AugmentationConfig(rotation=45, scale=0.3, shift=0.2, mirror=0.5)
 SIZE = 96
@@ -58,7 +58,7 @@ def _pixels(sample):
 
 
 def test_a_mirrored_sample_is_the_plain_one_seen_in_a_mirror(split):
-    still = {"rotation": 0, "scale": 0, "shift": 0, "colour": 0, "keypoint_dropout": 0}
+    still = {"rotation": 0, "scale": 0, "shift": 0, "colour": 0}
     plain = _samples(split, augmentation=AugmentationConfig(mirror=0, **still))[0, 0]
     mirrored = _samples(split, augmentation=AugmentationConfig(mirror=1, **still))[0, 0]
 
@@ -102,12 +102,12 @@ def test_without_augmentation_the_square_of_the_person_is_shown(split):
     torch.testing.assert_close(sample.gt_keypoints2d[:, :2], unit[:, :2] * 1.5, atol=1e-3, rtol=0)
 
 
-def test_withheld_keypoints_are_all_zero(split):
-    augmentation = AugmentationConfig(keypoint_dropout=1)
+def test_people_that_the_detector_missed_get_made_up_keypoints(split):
+    unseen = FewPeople([s._replace(detected=np.zeros_like(s.detected)) for s in split.samples])
 
-    sample = _samples(split, augmentation=augmentation)[0, 0]
+    sample = _samples(unseen, augmentation=AugmentationConfig(detected=1))[0, 0]
 
-    assert not sample.keypoints[:, 2].any()
+    assert sample.keypoints[:, 2].any()
 
 
 def test_made_up_detections_miss_some_keypoints_and_move_all():
