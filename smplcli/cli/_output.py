@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
@@ -110,7 +111,9 @@ def show_progress(items: Iterable[T], label: str, /) -> Iterable[T]:
     from tqdm import tqdm
 
     if sys.stderr.isatty():
-        bar: Iterable[T] = tqdm(items, desc=label, dynamic_ncols=True)
+        # Unlike tqdm, shutil takes 80 columns where a terminal, as in containers, claims none.
+        width = shutil.get_terminal_size().columns
+        bar: Iterable[T] = tqdm(items, desc=label, ncols=width)
         return bar
     return _plain_lines(items, label)
 

@@ -50,6 +50,7 @@ def test_progress_draws_a_bar_in_a_terminal(monkeypatch):
 
     assert items == [0, 1, 2]
     assert "\r" in drawn
+    assert "3/3" in drawn
 
 
 def test_json_has_no_nan(capsys):
