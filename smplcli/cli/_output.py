@@ -111,9 +111,9 @@ def show_progress(items: Iterable[T], label: str, /) -> Iterable[T]:
     from tqdm import tqdm
 
     if sys.stderr.isatty():
-        # Unlike tqdm, shutil takes 80 columns where a terminal, as in containers, claims none.
-        width = shutil.get_terminal_size().columns
-        bar: Iterable[T] = tqdm(items, desc=label, ncols=width)
+        # Where a terminal, as in containers, claims to have no size, tqdm alone draws nothing.
+        size = shutil.get_terminal_size()
+        bar: Iterable[T] = tqdm(items, desc=label, ncols=size.columns, nrows=size.lines)
         return bar
     return _plain_lines(items, label)
 
