@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 import smplcli
 from smplcli.conventions import NUM_JOINTS, SCALE_PIXELS, SMPL_JOINTS
@@ -23,7 +21,7 @@ from smplcli.files import asset, write_npz
 from smplcli.images import read_image, write_image
 from smplcli.rendering.overlay import overlay_with_side_view
 from smplcli.rotations import rotmat_to_aa
-from smplcli.types import Pixels
+from smplcli.types import Floats, Pixels
 from smplcli.workflows.bodies import Bodies, BodyEstimator, Subject, assume_camera
 from smplcli.workflows.devices import choose_device
 from smplcli.workflows.pictures import claim_outputs, find_pictures, name_drawings
@@ -282,13 +280,12 @@ def _finish(run: _Run, subjects: Sequence[Subject]) -> None:
         run.rows.append(_rows(run, batch, bodies))
         run.num_placed += int(bodies.is_placed_by_keypoints.sum())
         if run.drawings:
-            vertices.append(run.estimator.vertices(bodies))
+            vertices.append(run.estimator.vertices(bodies).numpy())
     if vertices:
-        _draw(run, subjects, torch.cat(vertices))
+        _draw(run, subjects, np.concatenate(vertices))
 
 
-def _draw(run: _Run, subjects: Sequence[Subject], vertices: Tensor) -> None:
-    faces = torch.from_numpy(run.estimator.body.faces)
+def _draw(run: _Run, subjects: Sequence[Subject], vertices: Floats) -> None:
     for index in dict.fromkeys(subject.image_index for subject in subjects):
         rows = [row for row, subject in enumerate(subjects) if subject.image_index == index]
         camera = assume_camera([subjects[rows[0]].image_size])
@@ -296,9 +293,9 @@ def _draw(run: _Run, subjects: Sequence[Subject], vertices: Tensor) -> None:
         drawing = overlay_with_side_view(
             read_image(path, orientation="displayed"),
             vertices[rows],
-            faces,
-            float(camera.focal_length[0]),
-            (float(camera.principal_point[0, 0]), float(camera.principal_point[0, 1])),
+            run.estimator.body.faces,
+            focal_length=float(camera.focal_length[0]),
+            principal_point=camera.principal_point[0].numpy(),
         )
         write_image(run.drawings[path], drawing, overwrite=run.overwrite)
         run.drawn.append(run.drawings[path])

@@ -1,0 +1,95 @@
+from pathlib import Path
+
+import pytest
+
+from smplcli.errors import ConfigError, MissingFileError, ResourceError
+from smplcli.workflows.pictures import claim_outputs, find_pictures, name_drawings
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b10.jpg", "b9.JPG", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "c.png").touch()
+    return tmp_path
+
+
+def test_folders_and_files_mix_in_the_order_given(folder):
+    found = find_pictures([folder / "inner" / "c.png", folder, folder / "notes.txt"])
+
+    assert [path.name for path in found] == ["c.png", "b9.JPG", "b10.jpg", "notes.txt"]
+
+
+def test_a_picture_named_twice_is_one(folder):
+    found = find_pictures([folder / "b9.JPG", folder, folder / "inner" / ".." / "b10.jpg"])
+
+    assert [path.name for path in found] == ["b9.JPG", "b10.jpg"]
+
+
+def test_all_missing_inputs_are_named(folder):
+    with pytest.raises(MissingFileError, match=r"x\.jpg, .*y"):
+        find_pictures([folder / "x.jpg", folder / "b9.JPG", folder / "y"])
+
+
+def test_no_input_is_an_error():
+    with pytest.raises(MissingFileError, match="none was given"):
+        find_pictures([])
+
+
+def test_an_empty_folder_is_an_error_that_says_what_was_looked_for(tmp_path):
+    with pytest.raises(MissingFileError, match=r"\.jpeg .*in folder: ") as caught:
+        find_pictures([tmp_path])
+    assert caught.value.hint is None
+
+
+def test_a_folder_of_folders_is_an_error_that_says_so(tmp_path):
+    (tmp_path / "inner").mkdir()
+
+    with pytest.raises(MissingFileError) as caught:
+        find_pictures([tmp_path])
+    assert "subfolders" in caught.value.hint
+
+
+def test_drawings_have_the_names_of_their_pictures():
+    drawings = name_drawings(Path("out"), [Path("a.png"), Path("b.c.jpg")])
+
+    assert list(drawings.values()) == [Path("out/a.jpg"), Path("out/b.c.jpg")]
+
+
+def test_drawings_of_pictures_of_the_same_name_differ():
+    pictures = [Path("s1/a.jpg"), Path("s2/A.png"), Path("b.jpg")]
+
+    names = [path.name for path in name_drawings(Path("out"), pictures).values()]
+
+    assert len({name.casefold() for name in names}) == 3
+    assert names[0].startswith("a-")
+    assert names[2] == "b.jpg"
+
+
+def test_drawings_of_pictures_with_long_names_have_shorter_ones():
+    drawings = name_drawings(Path("out"), [Path("ä" * 120 + ".jpg"), Path("ä" * 121 + ".jpg")])
+
+    assert len(set(drawings.values())) == 2
+    assert max(len(path.name.encode()) for path in drawings.values()) < 255
+
+
+def test_missing_folders_of_outputs_are_made_and_nothing_is_left_in_them(tmp_path):
+    claim_outputs([tmp_path / "new" / "er" / "p.npz"], [])
+
+    assert list((tmp_path / "new" / "er").iterdir()) == []
+
+
+def test_an_output_may_not_be_an_input(folder):
+    with pytest.raises(ConfigError, match="output is an input"):
+        claim_outputs([folder / "inner" / ".." / "b9.JPG"], [folder / "b9.JPG"])
+
+
+def test_an_output_may_not_be_a_folder(folder):
+    with pytest.raises(ConfigError, match="output is a folder"):
+        claim_outputs([folder / "inner"], [])
+
+
+def test_a_folder_that_cannot_be_written_in_is_named(folder):
+    with pytest.raises(ResourceError, match=r"notes\.txt"):
+        claim_outputs([folder / "notes.txt" / "p.npz"], [])
