@@ -1,7 +1,5 @@
 """Conversions between axis-angle, rotation matrices and 6D form, for any leading dimensions."""
 
-from typing import cast
-
 import torch
 from torch import Tensor
 
@@ -32,13 +30,14 @@ def aa_to_rotmat(aa: Tensor) -> Tensor:
     cross = _cross_matrix(aa)
     eye = torch.eye(3, dtype=aa.dtype, device=aa.device)
     series = first[..., None, None] * cross + second[..., None, None] * (cross @ cross)
-    return cast("Tensor", eye + series)
+    return eye + series
 
 
 def _cross_matrix(vector: Tensor) -> Tensor:
     x, y, z = vector.unbind(-1)
     zero = torch.zeros_like(x)
-    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
+    entries = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1)
+    return entries.reshape(*x.shape, 3, 3)
 
 
 def rotmat_to_aa(rotmat: Tensor) -> Tensor:

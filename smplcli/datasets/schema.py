@@ -11,8 +11,8 @@ CONTEXT = 1.5
 PART_SIZE = 56
 """Side of a part map, which covers the stored crop (PARE's resolution)."""
 
-SHARD_SIZE = 500
-"""Samples per shard."""
+SHARD_SIZE = 200
+"""Samples per shard: the unit of work and of what a killed run keeps."""
 
 MANIFEST_FILE = "manifest.json"
 

@@ -23,8 +23,8 @@ from smplcli.types import Floats, Pixels
 FORMAT = "smplcli-prepared-1"
 JPEG_QUALITY = 95
 
-OPEN_SHARDS = 64
-"""Shards kept in memory per process, about 10 MB each; the rest is read again when needed."""
+OPEN_SHARDS = 256
+"""Shards kept in memory per process, about 4 MB each; the rest is read again when needed."""
 
 
 class PreparedSample(NamedTuple):

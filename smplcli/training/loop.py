@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from smplcli.body.layer import JointsLayer
 from smplcli.datasets.samples import Sample, SampleSet
-from smplcli.errors import UnstableTrainingError
+from smplcli.errors import ConfigError, UnstableTrainingError
 from smplcli.models.network import Network
 from smplcli.training.batches import StepBatches
 from smplcli.training.checkpoints import TrainingState, load_newest_checkpoint, save_checkpoint
@@ -52,10 +52,17 @@ class Run:
     on_best: Callable[[Network, int, dict[str, float]], None]
     """Called with the averaged network whenever it is the best so far."""
 
+    data_sha256: str
+    """Hash of the data set's manifest: a run goes on only with the data that it began with."""
+
     device: torch.device
     workers: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     """Validations so far, each with its ``step``."""
+
+    def facts(self) -> dict[str, object]:
+        """What a checkpoint keeps beside weights and optimizer."""
+        return {"history": self.history, "data_sha256": self.data_sha256}
 
 
 class _Lesson(NamedTuple):
@@ -73,12 +80,19 @@ def run_training(run: Run, progress: Callable[[Iterable[int], str], Iterable[int
         The step at which training went on: 0 for a new run.
 
     Raises:
+        ConfigError: The checkpoint is of a run on other data.
+        IntegrityError: There are checkpoints, and all are damaged.
         UnstableTrainingError: A loss or gradient is not finite.
     """
     state = _state(run)
     facts = load_newest_checkpoint(run.run_dir, state)
     first = 0
     if facts is not None:
+        if facts["data_sha256"] != run.data_sha256:
+            raise ConfigError(
+                f"run was started on other data: {run.run_dir}",
+                hint="Give the same data, or choose another folder with --out.",
+            )
         first = int(str(facts["step"]))
         run.history = list(facts["history"])  # type: ignore[call-overload]
     schedule = run.recipe.schedule
@@ -93,7 +107,7 @@ def run_training(run: Run, progress: Callable[[Iterable[int], str], Iterable[int
             if done or (step + 1) % schedule.validate_every == 0:
                 _validate(run, state, step + 1, log)
             if done or signals.received or (step + 1) % schedule.validate_every == 0:
-                save_checkpoint(run.run_dir, step + 1, state, {"history": run.history})
+                save_checkpoint(run.run_dir, step + 1, state, run.facts())
             if signals.received:
                 break
     return first

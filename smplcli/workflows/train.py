@@ -15,6 +15,7 @@ from smplcli.body.files import load_body
 from smplcli.body.layer import BodyLayer, JointsLayer
 from smplcli.body.model import BodyModel
 from smplcli.datasets.samples import SampleSet
+from smplcli.datasets.schema import MANIFEST_FILE
 from smplcli.datasets.shards import PreparedSplit, open_prepared
 from smplcli.errors import ConfigError
 from smplcli.evaluation.inference import predict_samples
@@ -80,7 +81,8 @@ def train(
         progress: Shows the steps.
 
     Raises:
-        ConfigError: The recipe has mistakes, or ``run_dir`` holds a run of another one.
+        ConfigError: The recipe has mistakes, or ``run_dir`` holds a run of another one or on
+            other data.
         MissingFileError: Data, body or backbone weights are not there.
         UnreadableFileError: One of them is not what it should be.
         UnstableTrainingError: A loss is not finite.
@@ -102,6 +104,7 @@ def train(
         joints=JointsLayer(model),
         validate=_validator(validation, model),
         on_best=partial(_save_best, best, provenance),
+        data_sha256=sha256_of(data / MANIFEST_FILE),
         device=choose_device(device),
         workers=workers,
     )
@@ -159,7 +162,7 @@ def _provenance(recipe: Recipe, data: Path, body: BodyModel) -> dict[str, Any]:
         "smplcli": smplcli.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "data_manifest_sha256": sha256_of(data / "manifest.json"),
+        "data_sha256": sha256_of(data / MANIFEST_FILE),
         "body": body.name,
         "body_sha256": body.sha256,
         "recipe": recipe.model_dump(mode="json"),
@@ -172,9 +175,7 @@ def _save_best(
     save_network(path, network, {**provenance, "step": step, "validation": errors})
 
 
-def _validator(
-    split: PreparedSplit, model: BodyModel
-) -> Callable[[Network], dict[str, float]]:
+def _validator(split: PreparedSplit, model: BodyModel) -> Callable[[Network], dict[str, float]]:
     layer, truth = BodyLayer(model), truth_of(split)
 
     def validate(network: Network) -> dict[str, float]:

@@ -10,7 +10,7 @@ import torch
 from smplcli.body.files import load_body
 from smplcli.body.layer import JointsLayer
 from smplcli.datasets.samples import SampleSet
-from smplcli.errors import IntegrityError, UnstableTrainingError
+from smplcli.errors import ConfigError, IntegrityError, UnstableTrainingError
 from smplcli.models.config import ModelConfig
 from smplcli.models.network import build_network
 from smplcli.training.config import Recipe, ScheduleConfig
@@ -35,7 +35,7 @@ def body():
 
 @pytest.fixture
 def start(tmp_path, body):
-    def run(name="run", **changes):
+    def run(name="run", *, data_sha256="a", **changes):
         recipe = RECIPE.model_copy(update=changes)
         (tmp_path / name).mkdir(exist_ok=True)
         torch.manual_seed(0)
@@ -50,6 +50,7 @@ def start(tmp_path, body):
             joints=JointsLayer(body),
             validate=lambda network: {"pa_mpjpe": network.head.pool.weight.abs().sum().item()},
             on_best=lambda *_: None,
+            data_sha256=data_sha256,
             device=torch.device("cpu"),
         )
 
@@ -117,6 +118,14 @@ def test_a_finished_run_has_nothing_left_to_do(start):
     run_training(start(), _whole)
 
     assert run_training(start(), _whole) == STEPS
+
+
+def test_a_run_does_not_go_on_with_other_data(start):
+    with pytest.raises(KeyboardInterrupt):
+        run_training(start(), _until(0))
+
+    with pytest.raises(ConfigError, match="other data"):
+        run_training(start(data_sha256="b"), _whole)
 
 
 def test_frozen_parts_keep_their_weights_and_the_others_move(start):
