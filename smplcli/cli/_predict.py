@@ -73,7 +73,7 @@ def predict(
 
 def _print_report(report: "PredictReport") -> None:
     print_table(
-        f"{report.out}: {report.num_people} people, body: {report.body}",
+        f"{report.out}\npeople: {report.num_people}, body: {report.body}",
         ("pictures", "number"),
         report.counts.items(),
     )
