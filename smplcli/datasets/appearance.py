@@ -1,10 +1,9 @@
-"""What synthetic people look like: skin, hair, face, and clothes of many cuts and patterns.
+"""Cut of what synthetic people wear: where cloth, hair and skin are, and how far cloth stands off.
 
 Everything is a function of a point's place on the body at rest and of the body part it lies on,
 so one `Look` dresses every vertex (for the drape of loose clothes) and every pixel (for colour).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -16,35 +15,6 @@ from smplcli.conventions import SMPL_JOINTS
 from smplcli.errors import UnreadableFileError
 from smplcli.types import Floats, Ints
 
-SKIN_TONES = np.array(
-    [
-        [255, 219, 195],
-        [244, 208, 177],
-        [231, 180, 143],
-        [210, 158, 124],
-        [187, 119, 80],
-        [165, 93, 41],
-        [140, 90, 60],
-        [105, 66, 40],
-        [70, 45, 32],
-    ],
-    dtype=float,
-)
-HAIR_TONES = np.array(
-    [
-        [15, 15, 18],
-        [35, 25, 18],
-        [60, 40, 25],
-        [110, 75, 45],
-        [90, 45, 25],
-        [170, 130, 80],
-        [200, 180, 140],
-        [130, 130, 130],
-        [215, 215, 215],
-    ],
-    dtype=float,
-)
-
 
 class Region(IntEnum):
     """What a point of the body is covered with."""
@@ -52,11 +22,21 @@ class Region(IntEnum):
     SKIN = 0
     TROUSERS = 1
     SHIRT = 2
-    SHOES = 3
-    HAIR = 4
+    JACKET = 3
+    SHOES = 4
+    HAIR = 5
+    SKIRT = 6
+    HAT = 7
+    BAG = 8
 
 
-LOOSEST = {Region.SHIRT: 0.035, Region.TROUSERS: 0.03, Region.HAIR: 0.035}
+LOOSEST = {
+    Region.SHIRT: 0.035,
+    Region.TROUSERS: 0.03,
+    Region.JACKET: 0.05,
+    Region.SHOES: 0.008,
+    Region.HAIR: 0.035,
+}
 """Metres by which the loosest clothes, and the fullest hair, stand off the skin."""
 
 JOINT = {name: index for index, name in enumerate(SMPL_JOINTS)}
@@ -122,8 +102,20 @@ class Look:
     """Reach of the trousers: 0 mid-thigh, 1 knee, 2 ankle."""
 
     one_piece: bool
+    jacket: float
+    """Width of the opening of the jacket, metres; negative where there is none."""
+
+    garments: frozenset[Region]
+    """What is worn as a mesh of its own."""
+
     shoe: float
     """Height of the shoes, metres; 0 for bare feet."""
+
+    neckline: float
+    """Depth of the shirt's neckline below the neck joint, metres."""
+
+    neck_slope: float
+    """How fast the neckline rises to the sides."""
 
     hairline: float
     """Height of the hair over the eyes, metres."""
@@ -144,7 +136,13 @@ class Look:
         """Region of points (N, 3) at rest that lie on parts (N,)."""
         region = np.full(len(rest), int(Region.SKIN))
         region[self._trousers(rest, part)] = Region.TROUSERS
-        region[self._shirt(rest, part)] = Region.SHIRT
+        region[self._upper(rest, part, self.hem, self.sleeve)] = Region.SHIRT
+        if self.one_piece:
+            region[np.isin(part, [*THIGHS, *TORSO])] = Region.SHIRT
+        if self.jacket >= 0:
+            is_front = rest[:, 2] > self.marks.joints[JOINT["pelvis"], 2]
+            is_open = is_front & (np.abs(rest[:, 0]) < self.jacket / 2)
+            region[self._upper(rest, part, min(self.hem, -0.05), 1.9) & ~is_open] = Region.JACKET
         is_low = rest[:, 1] < self.marks.ground + self.shoe
         region[np.isin(part, FEET) & is_low] = Region.SHOES
         region[self._hair(rest, part)] = Region.HAIR
@@ -163,16 +161,25 @@ class Look:
         edge = np.interp(self.leg, [0, 1, 2], [(hip + knee) / 2, knee, ankle + 0.04])
         return np.asarray(np.isin(part, [*THIGHS, *SHINS]) & (height > edge))
 
-    def _shirt(self, rest: Floats, part: Ints) -> NDArray[np.bool_]:
+    def _upper(self, rest: Floats, part: Ints, hem: float, sleeve: float) -> NDArray[np.bool_]:
+        """Torso down to a hem, and arms down to the end of the sleeves."""
         joints, reach = self.marks.joints, np.abs(rest[:, 0])
-        over_hem = rest[:, 1] > joints[JOINT["pelvis"], 1] + self.hem
+        over_hem = rest[:, 1] > joints[JOINT["pelvis"], 1] + hem
         covered = np.isin(part, TORSO) | (np.isin(part, HIPS) & over_hem)
         shoulder, elbow, wrist = (
             joints[JOINT[f"left_{name}"], 0] for name in ("shoulder", "elbow", "wrist")
         )
-        edge = np.interp(self.sleeve, [0, 1, 2], [shoulder, elbow, wrist])
+        edge = np.interp(sleeve, [0, 1, 2], [shoulder, elbow, wrist])
         covered |= np.isin(part, [*UPPER_ARMS, *LOWER_ARMS]) & (reach < edge)
-        return np.asarray(covered | (self.one_piece & np.isin(part, [*THIGHS, *TORSO])))
+        covered &= ~self._neckline(rest)
+        return np.asarray(covered)
+
+    def _neckline(self, rest: Floats) -> NDArray[np.bool_]:
+        """What a shirt leaves free below the neck: round or pointed, deeper in front."""
+        from_neck = self.marks.joints[JOINT["neck"], 1] - rest[:, 1]
+        is_front = rest[:, 2] > self.marks.joints[JOINT["neck"], 2]
+        depth = np.where(is_front, self.neckline, 0.03) - self.neck_slope * np.abs(rest[:, 0])
+        return np.asarray(from_neck < depth)
 
     def _hair(self, rest: Floats, part: Ints) -> NDArray[np.bool_]:
         eyes = self.marks.eyes[:, 1].mean()
@@ -185,113 +192,43 @@ class Look:
 
 def draw_look(rng: np.random.Generator, marks: Landmarks) -> Look:
     """A random cut of clothes and hair."""
-    worn = {Region.SHIRT: 0.65, Region.TROUSERS: 0.6, Region.HAIR: 1.0}
+    garments = _draw_garment_kinds(rng)
+    worn = {Region.SHIRT: 0.65, Region.TROUSERS: 0.6, Region.JACKET: 0.9, Region.SHOES: 0.7}
+    looseness = {
+        region: LOOSEST[region] * rng.uniform(0.1, 1) * float(rng.random() < share)
+        for region, share in worn.items()
+    }
+    looseness[Region.HAIR] = LOOSEST[Region.HAIR] * rng.uniform(0.1, 1)
+    if Region.HAT in garments:
+        looseness[Region.HAIR] = 0.0
+    if Region.SKIRT in garments:
+        looseness[Region.TROUSERS] = 0.0
+    is_long = Region.HAIR in garments
     return Look(
         marks=marks,
         hem=rng.uniform(-0.25, 0.05),
         sleeve=float(rng.choice([0, rng.uniform(0.3, 1), 2], p=[0.12, 0.43, 0.45])),
-        leg=float(rng.choice([0, rng.uniform(0.3, 1.6), 2], p=[0.12, 0.18, 0.7])),
-        one_piece=bool(rng.random() < 0.06),
-        shoe=float(rng.choice([0, rng.uniform(0.07, 0.2)], p=[0.1, 0.9])),
+        leg=_draw_leg(rng, has_skirt=Region.SKIRT in garments),
+        one_piece=bool(rng.random() < 0.05),
+        jacket=rng.uniform(0, 0.18) if rng.random() < 0.25 else -1.0,
+        garments=garments,
+        shoe=float(rng.choice([0, rng.uniform(0.07, 0.2)], p=[0.08, 0.92])),
+        neckline=rng.choice([-0.03, rng.uniform(-0.03, 0.12)]),
+        neck_slope=rng.uniform(0.3, 1.2),
         hairline=rng.uniform(0.035, 0.06),
         hair_depth=rng.uniform(0.06, 0.1),
-        hair_length=float(rng.choice([0, 0.05, 0.12, 0.25], p=[0.45, 0.2, 0.15, 0.2])),
-        looseness={
-            region: LOOSEST[region] * rng.uniform(0.1, 1) * float(rng.random() < share)
-            for region, share in worn.items()
-        },
+        hair_length=float(rng.choice([0, 0.05, 0.12, 0.25])) if is_long else 0.0,
+        looseness=looseness,
         folds=np.vstack([rng.normal(size=(3, 3)) * rng.uniform(5, 40), rng.uniform(0, 6, 3)]),
     )
 
 
-def draw_colours(rng: np.random.Generator, look: Look, rest: Floats, part: Ints) -> Floats:
-    """Colours (N, 3), RGB in 0..255, of points (N, 3) at rest that lie on parts (N,)."""
-    region = look.regions(rest, part)
-    skin = SKIN_TONES[rng.integers(len(SKIN_TONES))] * rng.uniform(0.8, 1.1)
-    colours = np.tile(skin + rng.normal(0, 6, 3), (len(rest), 1))
-    for kind in (Region.TROUSERS, Region.SHIRT, Region.SHOES):
-        worn = region == kind
-        colours[worn] = _fabric(rng, rest[worn])
-    hair = HAIR_TONES[rng.integers(len(HAIR_TONES))] * rng.uniform(0.6, 1.2)
-    if rng.random() < 0.1:
-        hair = rng.uniform(0, 255, 3)  # hats and caps
-    is_bald = rng.random() < 0.06
-    shown = (region == Region.HAIR) & (not is_bald)
-    colours[shown] = hair + rng.normal(0, 8, (int(shown.sum()), 1))
-    face = (part == HEAD) & ~shown
-    colours[face] = _face(rng, look.marks, rest[face], colours[face], hair)
-    return np.asarray(np.clip(colours, 0, 255))
+def _draw_garment_kinds(rng: np.random.Generator) -> frozenset[Region]:
+    shares = {Region.SKIRT: 0.15, Region.HAIR: 0.35, Region.HAT: 0.12, Region.BAG: 0.15}
+    return frozenset(region for region, share in shares.items() if rng.random() < share)
 
 
-def _face(
-    rng: np.random.Generator, marks: Landmarks, rest: Floats, colours: Floats, hair: Floats
-) -> Floats:
-    """Eyes, brows, mouth, now and then a beard or glasses: what tells front from back."""
-    from_eye = np.linalg.norm(rest[:, None] - marks.eyes, axis=-1).min(axis=1)
-    height, behind = rest[:, 1] - marks.eyes[:, 1].mean(), rest[:, 2] - marks.nose[2]
-    beard, glasses = rng.random(2) < 0.12
-    mouth = marks.nose - [0, 0.04, 0.012]
-    from_mouth = np.linalg.norm((rest - mouth) / [2.2, 1, 1.5], axis=1)
-    if beard:
-        below_nose = (rest[:, 1] < marks.nose[1] - 0.02) & (behind > -0.09)
-        colours[below_nose] = 0.4 * colours[below_nose] + 0.6 * hair
-    colours[from_mouth < 0.02] *= [0.85, 0.55, 0.55]
-    colours[(from_eye < 0.03) & (height > 0.014) & (behind > -0.08)] *= 0.55
-    colours[(from_eye < (0.035 if glasses else 0.013)) & (behind > -0.06)] = [30, 25, 25]
-    return colours
-
-
-def _fabric(rng: np.random.Generator, rest: Floats) -> Floats:
-    """Colours of cloth at points (N, 3): plain, patterned, perhaps with a print on the front."""
-    colours = np.tile(_dye(rng), (len(rest), 1))
-    pattern = _PATTERNS[rng.choice(len(_PATTERNS), p=_PATTERN_SHARES)]
-    pattern(rng, rest, colours)
-    if rng.random() < 0.25:
-        half, low = rng.uniform(0.05, 0.12), rng.uniform(-0.1, 0.2)
-        printed = (np.abs(rest[:, 0]) < half) & (rest[:, 2] > 0) & (rest[:, 1] > low)
-        colours[printed] = rng.uniform(0, 255, 3)
-    return colours
-
-
-def _dye(rng: np.random.Generator) -> Floats:
-    """A colour that clothes often have: any, nearly grey, or denim."""
-    kind = rng.random()
-    if kind < 0.4:
-        return rng.uniform(10, 245, 3)
-    if kind < 0.75:
-        return np.full(3, rng.uniform(10, 240)) + rng.normal(0, 12, 3)
-    return rng.uniform([10, 20, 40], [70, 90, 130])
-
-
-def _plain(rng: np.random.Generator, rest: Floats, colours: Floats) -> None:
-    colours += rng.normal(0, 3, (len(rest), 1))
-
-
-def _stripes(rng: np.random.Generator, rest: Floats, colours: Floats) -> None:
-    across = np.eye(3)[rng.integers(2)] if rng.random() < 0.6 else _unit(rng.normal(size=3))
-    wave = np.sin(rest @ across * rng.uniform(30, 160) + rng.uniform(0, 6))
-    colours[wave > rng.uniform(-0.5, 0.7)] = rng.uniform(0, 255, 3)
-
-
-def _checks(rng: np.random.Generator, rest: Floats, colours: Floats) -> None:
-    fine = rng.uniform(40, 120)
-    colours[np.sin(rest[:, 0] * fine) * np.sin(rest[:, 1] * fine) > 0] = rng.uniform(0, 255, 3)
-
-
-def _blotches(rng: np.random.Generator, rest: Floats, colours: Floats) -> None:
-    waves = rng.normal(size=(4, 3)) * rng.uniform(5, 60)
-    height = np.sin(rest @ waves.T + rng.uniform(0, 6, 4)).mean(axis=1, keepdims=True)
-    colours += height * rng.uniform(20, 120) * rng.normal(1, 0.4, 3)
-
-
-def _unit(vector: Floats) -> Floats:
-    return np.asarray(vector / np.linalg.norm(vector))
-
-
-_PATTERNS: tuple[Callable[[np.random.Generator, Floats, Floats], None], ...] = (
-    _plain,
-    _stripes,
-    _checks,
-    _blotches,
-)
-_PATTERN_SHARES = (0.45, 0.22, 0.1, 0.23)
+def _draw_leg(rng: np.random.Generator, *, has_skirt: bool) -> float:
+    """Reach of the trousers, which are often tights under a skirt."""
+    shares = [0.6, 0.0, 0.4] if has_skirt else [0.12, 0.18, 0.7]
+    return float(rng.choice([0, rng.uniform(0.3, 1.6), 2], p=shares))

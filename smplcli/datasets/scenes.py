@@ -6,11 +6,9 @@ point need not lie inside it.
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from smplcli.body.layer import BodyLayer, JointsLayer
 from smplcli.body.model import BodyModel
@@ -22,26 +20,14 @@ from smplcli.conventions import (
     SCALE_PIXELS,
     SPIN24_JOINTS,
 )
-from smplcli.datasets.appearance import draw_colours, draw_look, find_landmarks
 from smplcli.datasets.backgrounds import draw_background
-from smplcli.datasets.photography import (
-    Light,
-    cast_shadow,
-    cut_off,
-    draw_light,
-    draw_occluders,
-    paste,
-    photograph,
-    shade,
-)
+from smplcli.datasets.dressing import Body, View, Wardrobe
+from smplcli.datasets.occluders import draw_occluders
+from smplcli.datasets.photography import cast_shadow, cut_off, draw_light, paste, photograph
 from smplcli.datasets.poses import Clips, draw_pose
-from smplcli.datasets.schema import CONTEXT, CROP_SIZE, PART_SIZE
+from smplcli.datasets.schema import CONTEXT, CROP_SIZE
 from smplcli.datasets.shards import PreparedSample
 from smplcli.detection.movenet import PersonDetector
-from smplcli.rendering.parts import part_labels, vertex_parts
-from smplcli.rendering.rasteriser import rasterise
-from smplcli.rendering.shading import vertex_normals
-from smplcli.rotations import rotmat_to_aa
 from smplcli.types import Floats, Pixels
 
 WIDE_BODY_SHARE, WIDE_BODY = 0.2, 1.6
@@ -65,55 +51,11 @@ SHADOW_SHARE = 0.4
 EDGE_SHARE = 0.06
 """Share of whole people whose crop reaches over an edge of the picture."""
 
-MATCH_DISTANCE, MATCHED_KEYPOINTS = 0.15, 3
-"""A finding is this person if so many keypoints lie this near, over the size of the person."""
+MATCH_DISTANCE, MATCHED_KEYPOINTS, MATCHED_SHARE = 0.15, 3, 0.5
+"""A finding is this person if so many of its sure keypoints, and this share of them, lie so near,
+over the size of the person."""
 
-
-class Body(NamedTuple):
-    """A posed body in front of the camera."""
-
-    full_pose: Floats
-    """(24, 3, 3)."""
-
-    betas: Floats
-    vertices: Tensor
-    """(V, 3), metres, camera axes, placed."""
-
-    joints3d: Floats
-    """(41, 3) SMPL's joints, then COCO's, metres, camera axes, not placed."""
-
-    transl: Floats
-    """(3,) what was added to place it."""
-
-
-class View(NamedTuple):
-    """The crop's camera."""
-
-    focal_length: float
-    """Crop pixels."""
-
-    principal_point: Floats
-    """(2,) crop pixels."""
-
-    is_cut_off: bool
-    """Whether the picture ends with the square, below the joints that it was made for."""
-
-    def project(self, points: Floats) -> Floats:
-        """Crop pixels (N, 2) of points (N, 3), metres."""
-        return self.focal_length * points[:, :2] / points[:, 2:] + self.principal_point
-
-
-class Layer(NamedTuple):
-    """One dressed person in the picture's frame."""
-
-    colours: Floats
-    """(S, S, 3), RGB in 0..255, black outside."""
-
-    mask: Floats
-    """(S, S), 1 on the person."""
-
-    part_map: Pixels
-    """(S, S) part labels, whatever stands in front."""
+SURE_KEYPOINT = 0.2
 
 
 class Shot(NamedTuple):
@@ -121,7 +63,6 @@ class Shot(NamedTuple):
 
     body: Body
     view: View
-    part_map: Pixels
     keypoints: Floats
     """(17, 2), pixels."""
 
@@ -140,53 +81,46 @@ class Studio:
 
     def __init__(self, model: BodyModel, clips: Clips, photos: list[Pixels]) -> None:
         self._layer, self._joints = BodyLayer(model), JointsLayer(model)
-        self._faces = torch.from_numpy(model.faces)
-        self._rest = torch.from_numpy(model.v_template)
-        self._weights = model.weights
-        self._vertex_part = vertex_parts(model.weights)
-        self._marks = find_landmarks(model)
+        self._wardrobe = Wardrobe(model)
         self._clips, self._photos = clips, photos
         self._detector = PersonDetector(longest_sides=(CROP_SIZE,), threads=1)
 
+    @torch.inference_mode()
     def take_picture(self, rng: np.random.Generator, imgname: str) -> PreparedSample:
         """One person, perhaps others, and all labels of the one."""
         focal = 0.5 / np.tan(np.radians(rng.uniform(*FIELD_OF_VIEW)) / 2)
         body = self._draw_body(rng, _draw_place(rng, focal))
-        view = _frame(rng, body, focal)
-        light = draw_light(rng)
-        layer = self._draw_layer(rng, body.vertices, view, light)
+        view, is_cut_off = _frame(rng, body, focal)
+        image = draw_background(rng, self._photos, CROP_SIZE)
+        light = draw_light(rng, image)
+        layer = self._wardrobe.draw(rng, body, view, light)
         layers = [layer]
         if rng.random() < OTHER_PERSON_SHARE and (other := self._draw_other(rng, body)):
-            layers.append(self._draw_layer(rng, other.vertices, view, light))
+            layers.append(self._wardrobe.draw(rng, other, view, light))
             if other.transl[2] > body.transl[2]:
                 layers.reverse()
-        image = draw_background(rng, self._photos, CROP_SIZE)
         if rng.random() < SHADOW_SHARE:
             cast_shadow(rng, image, layer.mask)
-        for colours, mask, _ in layers:
+        for colours, mask in layers:
             image = paste(rng, image, colours, mask)
         if rng.random() < OCCLUDER_SHARE:
-            draw_occluders(rng, image, self._photos)
+            draw_occluders(rng, image, layer.mask, self._photos)
         keypoints = view.project(body.joints3d[NUM_JOINTS:] + body.transl)
         in_crop = (keypoints > -0.5) & (keypoints < CROP_SIZE - 0.5)
         inside = np.asarray(in_crop.all(axis=1))
-        if view.is_cut_off or rng.random() < EDGE_SHARE:
-            inside &= cut_off(rng, image, keypoints, below=view.is_cut_off)
+        if is_cut_off or rng.random() < EDGE_SHARE:
+            inside &= cut_off(rng, image, keypoints, below=is_cut_off)
         picture = photograph(rng, image)
-        shot = Shot(body, view, layer.part_map, keypoints, inside)
-        return self._label(imgname, picture, shot)
+        return self._label(imgname, picture, Shot(body, view, keypoints, inside))
 
     def _draw_body(self, rng: np.random.Generator, pelvis: Floats) -> Body:
-        full_pose = draw_pose(rng, self._clips)
+        full_pose = torch.from_numpy(draw_pose(rng, self._clips)).float()
         width = WIDE_BODY if rng.random() < WIDE_BODY_SHARE else 1.0
-        betas = (rng.normal(size=NUM_BETAS) * width).astype(np.float32)
-        pose = torch.from_numpy(full_pose).float()[None]
-        shape = torch.from_numpy(betas)[None]
-        with torch.inference_mode():
-            posed = self._layer(pose, shape)
-            joints = self._joints(pose, shape)[0].numpy()
+        betas = torch.from_numpy(rng.normal(size=NUM_BETAS) * width).float()
+        posed = self._layer(full_pose[None], betas[None]).vertices[0]
+        joints = self._joints(full_pose[None], betas[None])[0].numpy()
         transl = (pelvis - joints[0]).astype(np.float32)
-        return Body(full_pose, betas, posed.vertices[0] + torch.from_numpy(transl), joints, transl)
+        return Body(full_pose, betas, posed + torch.from_numpy(transl), joints, transl)
 
     def _draw_other(self, rng: np.random.Generator, body: Body) -> Body | None:
         """Someone beside, behind or before the person; ``None`` if that is into the camera."""
@@ -196,39 +130,11 @@ class Studio:
         other = self._draw_body(rng, pelvis)
         return other if float(other.vertices[:, 2].min()) > 0.3 else None
 
-    def _draw_layer(
-        self, rng: np.random.Generator, vertices: Tensor, view: View, light: Light
-    ) -> Layer:
-        look = draw_look(rng, self._marks)
-        drape = torch.from_numpy(look.drape(self._rest.numpy(), self._vertex_part)).float()
-        dressed = vertices + vertex_normals(vertices[None], self._faces)[0] * drape[:, None]
-        focal, centre = view.focal_length, torch.from_numpy(view.principal_point).float()
-        pixels = focal * dressed[:, :2] / dressed[:, 2:] + centre
-        points = torch.cat([pixels, dressed[:, 2:]], dim=1)[None]
-        fragments = rasterise(points, self._faces, (CROP_SIZE, CROP_SIZE))
-        face = fragments.face_index[0]
-        mask = face >= 0
-        corners = self._faces[face[mask]]
-        share = fragments.barycentrics[0][mask][..., None]
-        normals = vertex_normals(dressed[None], self._faces)[0]
-        rest = (self._rest[corners] * share).sum(1).double().numpy()
-        normal = (normals[corners] * share).sum(1).numpy()
-        parts = part_labels(fragments, self._faces, self._weights)[0].numpy()
-        covered = mask.numpy()
-        dyed = draw_colours(rng, look, rest, parts[covered].astype(np.int64) - 1)
-        colours = np.zeros((CROP_SIZE, CROP_SIZE, 3), np.float32)
-        colours[covered] = shade(dyed, normal, light)
-        return Layer(colours, covered.astype(np.float32), parts)
-
     def _label(self, imgname: str, image: Pixels, shot: Shot) -> PreparedSample:
         keypoints = np.column_stack([shot.keypoints, shot.inside]).astype(np.float32)
         part, spin = _spin_joints(keypoints, shot.body)
         matrix = np.diag([shot.view.focal_length, shot.view.focal_length, 1.0])
         matrix[:2, 2] = shot.view.principal_point
-        pose = rotmat_to_aa(torch.from_numpy(shot.body.full_pose)).flatten().numpy()
-        reduced = cv2.resize(
-            shot.part_map, (PART_SIZE, PART_SIZE), interpolation=cv2.INTER_NEAREST_EXACT
-        )
         return PreparedSample(
             imgname=imgname,
             person_id=0,
@@ -238,14 +144,14 @@ class Studio:
             scale=CROP_SIZE / CONTEXT / SCALE_PIXELS,
             cam_int=matrix,
             has_smpl=1,
-            pose=pose,
-            shape=shot.body.betas,
+            pose=shot.body.pose,
+            shape=shot.body.betas.numpy(),
             transl=shot.body.transl,
             part=part,
             S=spin,
             keypoints=keypoints,
             detected=self._detect(image, keypoints),
-            part_map=np.asarray(reduced, dtype=np.uint8),
+            part_map=self._wardrobe.part_map(shot.body, shot.view),
             crop_to_image=np.eye(2, 3),
             image=image,
         )
@@ -259,9 +165,10 @@ class Studio:
         size = np.ptp(keypoints[inside, :2], axis=0).max() + 1
         for found in self._detector.detect(image):
             distance = np.linalg.norm(found.keypoints[:, :2] - keypoints[:, :2], axis=1) / size
-            near = inside & (found.keypoints[:, 2] > 0.2) & (distance < MATCH_DISTANCE)
-            if near.sum() > most:
-                best, most = found.keypoints.astype(np.float32), int(near.sum())
+            sure = inside & (found.keypoints[:, 2] > SURE_KEYPOINT)
+            near = int((sure & (distance < MATCH_DISTANCE)).sum())
+            if near > most and near >= MATCHED_SHARE * sure.sum():
+                best, most = found.keypoints.astype(np.float32), near
         return best
 
 
@@ -273,8 +180,11 @@ def _draw_place(rng: np.random.Generator, focal: float) -> Floats:
     return np.array([aside, down, depth])
 
 
-def _frame(rng: np.random.Generator, body: Body, focal: float) -> View:
-    """The camera of a crop around the joints that the picture shows."""
+def _frame(rng: np.random.Generator, body: Body, focal: float) -> tuple[View, bool]:
+    """The camera of a crop around the joints that the picture shows; whether those are not all.
+
+    Where they are not, the person's square ends where the picture does, below the last of them.
+    """
     kept, is_cut_off = len(COCO17_JOINTS), False
     chance = rng.random()
     for share, count in CUT_OFF:
@@ -288,7 +198,7 @@ def _frame(rng: np.random.Generator, body: Body, focal: float) -> View:
     side = max(BOX_PADDING * (high - low).max() * rng.uniform(0.95, 1.1), smallest)
     centre = (low + high) / 2 + rng.uniform(-0.03, 0.03, 2) * side
     pixels = CROP_SIZE / (CONTEXT * side)
-    return View(focal * pixels, (CROP_SIZE - 1) / 2 - pixels * centre, is_cut_off)
+    return View(focal * pixels, (CROP_SIZE - 1) / 2 - pixels * centre), is_cut_off
 
 
 def _spin_joints(keypoints: Floats, body: Body) -> tuple[Floats, Floats]:
