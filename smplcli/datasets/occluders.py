@@ -7,6 +7,7 @@ import numpy as np
 
 from smplcli.datasets.backgrounds import draw_background
 from smplcli.datasets.colouring import draw_dye
+from smplcli.datasets.photography import SQUARE_END
 from smplcli.datasets.sceneries import draw_box, draw_material
 from smplcli.types import Floats, Pixels
 
@@ -30,11 +31,28 @@ def draw_occluders(
         cover = np.zeros((size, size), np.float32)
         texture = _OCCLUDERS[rng.integers(len(_OCCLUDERS))](rng, cover, (x, y))
         if texture is None:
-            is_place = rng.random() < 0.5
-            texture = draw_background(rng, photos, size) if is_place else draw_material(rng, size)
-            texture *= np.float32(rng.uniform(0.5, 1.1))
+            texture = _draw_texture(rng, size, photos)
         soft = np.asarray(cv2.GaussianBlur(cover, (0, 0), rng.uniform(0.4, 1.5)), np.float32)
         image += (texture - image) * soft[..., None]
+
+
+def hide_below(rng: np.random.Generator, image: Floats, photos: list[Pixels]) -> None:
+    """Put a table or a wall before everything in the picture (S, S, 3) but its upper part.
+
+    It begins about where a person's square ends.
+    """
+    size = len(image)
+    edge = int(rng.uniform(*SQUARE_END) * size)
+    image[edge:] = _draw_texture(rng, size, photos)[edge:]
+    thickness = int(rng.integers(1, 8))
+    rim = (draw_dye(rng) * rng.uniform(0.3, 1)).tolist()
+    cv2.line(image, (0, edge), (size, edge + int(rng.normal(0, 4))), rim, thickness, cv2.LINE_AA)
+
+
+def _draw_texture(rng: np.random.Generator, size: int, photos: list[Pixels]) -> Floats:
+    is_place = rng.random() < 0.5
+    texture = draw_background(rng, photos, size) if is_place else draw_material(rng, size)
+    return texture * np.float32(rng.uniform(0.5, 1.1))
 
 
 def _panel(rng: np.random.Generator, cover: Floats, at: tuple[int, int]) -> None:

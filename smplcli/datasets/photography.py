@@ -18,6 +18,9 @@ NOOK_RADII = (5, 17)
 """Sides of the surroundings, pixels."""
 
 
+SQUARE_END = (0.8, 0.9)
+"""Where the person's square ends in the stored crop, with some play, over the crop's height."""
+
 EXPOSURE = (70.0, 160.0)
 """Mean brightness that a camera strives for, and mostly does not quite reach."""
 
@@ -146,7 +149,7 @@ def cut_off(
     """
     size = len(image)
     side = 0 if below else int(rng.integers(4))
-    kept = int(size * (rng.uniform(0.8, 0.9) if below else rng.uniform(0.75, 0.95)))
+    kept = int(size * (rng.uniform(*SQUARE_END) if below else rng.uniform(0.75, 0.95)))
     fill = 0.0 if rng.random() < 0.8 else rng.uniform(0, 255)
     axis, is_far = (1, 0, 1, 0)[side], side < 2
     rotated = image if axis == 1 else image.swapaxes(0, 1)

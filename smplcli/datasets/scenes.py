@@ -22,7 +22,7 @@ from smplcli.conventions import (
 )
 from smplcli.datasets.backgrounds import draw_background
 from smplcli.datasets.dressing import Body, View, Wardrobe
-from smplcli.datasets.occluders import draw_occluders
+from smplcli.datasets.occluders import draw_occluders, hide_below
 from smplcli.datasets.photography import cast_shadow, cut_off, draw_light, paste, photograph
 from smplcli.datasets.poses import Clips, draw_pose
 from smplcli.datasets.schema import CONTEXT, CROP_SIZE
@@ -44,6 +44,9 @@ NEAREST = 1.3
 
 CUT_OFF = ((0.12, 13), (0.1, 15), (0.08, 11))
 """Shares of people cut off below, and how many of COCO's joints, from the nose down, are left."""
+
+TABLE_SHARE = 0.3
+"""Share of them that stand behind something instead."""
 
 OTHER_PERSON_SHARE = 0.22
 OCCLUDER_SHARE = 0.35
@@ -108,7 +111,9 @@ class Studio:
         keypoints = view.project(body.joints3d[NUM_JOINTS:] + body.transl)
         in_crop = (keypoints > -0.5) & (keypoints < CROP_SIZE - 0.5)
         inside = np.asarray(in_crop.all(axis=1))
-        if is_cut_off or rng.random() < EDGE_SHARE:
+        if is_cut_off and rng.random() < TABLE_SHARE:
+            hide_below(rng, image, self._photos)
+        elif is_cut_off or rng.random() < EDGE_SHARE:
             inside &= cut_off(rng, image, keypoints, below=is_cut_off)
         picture = photograph(rng, image)
         return self._label(imgname, picture, Shot(body, view, keypoints, inside))

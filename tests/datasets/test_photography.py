@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from smplcli.datasets.backgrounds import draw_background, load_photos
-from smplcli.datasets.occluders import draw_occluders
+from smplcli.datasets.occluders import draw_occluders, hide_below
 from smplcli.datasets.photography import (
     Light,
     cast_shadow,
@@ -120,6 +120,15 @@ def test_occluders_hide_some_of_the_person_and_leave_most_of_the_picture():
         assert np.isfinite(image).all()
     assert np.mean(np.array(hidden) > 0.05) > 0.9
     assert np.mean(hidden) < 0.7
+
+
+def test_a_table_hides_the_lower_end_only():
+    image = np.full((SIZE, SIZE, 3), -1, np.float32)
+
+    hide_below(np.random.default_rng(0), image, [])
+
+    assert (image[: SIZE // 2] == -1).all()
+    assert (image[int(0.95 * SIZE) :] != -1).all()
 
 
 def test_a_person_outside_the_picture_can_be_occluded():
