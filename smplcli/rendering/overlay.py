@@ -3,9 +3,8 @@
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
-from smplcli.rendering.rasteriser import NEAR, interpolate, rasterise
+from smplcli.rendering.rasteriser import NEAR, Visible, find_visible, resolve
 from smplcli.rendering.shading import shade, vertex_normals
 from smplcli.types import Floats, Ints, Pixels
 
@@ -24,7 +23,10 @@ PALETTE = (
 SUPERSAMPLING = 2
 """Samples per pixel along each axis."""
 
-BAND_PIXELS = 1 << 18
+EDGE_DEPTH = 0.02
+"""Metres between the samples of a pixel that make an edge of it."""
+
+BAND_PIXELS = 1 << 19
 """Pixels drawn at once, which bounds the memory."""
 
 PAPER = 247
@@ -69,7 +71,7 @@ def draw_people(
     if colours is None:
         colours = person_colours(len(people))
     albedo = torch.from_numpy(colours).float()[:, None] / 255
-    light = shade(vertex_normals(people, triangles), albedo).flatten(0, 1)
+    light = 255 * shade(vertex_normals(people, triangles), albedo).flatten(0, 1)
 
     points = people.flatten(0, 1)
     depth = points[:, 2:]
@@ -171,13 +173,40 @@ def _rectangle(pixels: Tensor, shape: tuple[int, ...]) -> tuple[int, int, int, i
 
 
 def _draw_mesh(picture: Pixels, points: Tensor, faces: Tensor, light: Tensor) -> None:
-    """Draw a mesh with a colour (V, 3) in 0..1 at each vertex over a picture, in place."""
-    height, width = picture.shape[:2]
+    """Draw a mesh with a colour (V, 3) in 0..255 at each vertex over a picture, in place.
+
+    Pixels with an edge in them take the mean of all samples; one sample is enough for the others.
+    """
+    height, width = (SUPERSAMPLING * side for side in picture.shape[:2])
     samples = points.clone()
     samples[:, :2] = (samples[:, :2] + 0.5) * SUPERSAMPLING - 0.5
-    fragments = rasterise(samples[None], faces, (height * SUPERSAMPLING, width * SUPERSAMPLING))
-    covered = (fragments.face_index >= 0)[..., None].float()
-    layer = torch.cat([interpolate(fragments, faces, light[None]), covered], dim=-1)
-    mean = avg_pool2d(layer.permute(0, 3, 1, 2), SUPERSAMPLING)[0].permute(1, 2, 0).numpy()
-    blended = picture * (1 - mean[..., 3:]) + 255 * mean[..., :3]
-    picture[:] = blended.round().astype(np.uint8)
+    visible = find_visible(samples[None], faces, (height, width))
+    depth = visible.depth()
+    quads = depth.view(height // SUPERSAMPLING, SUPERSAMPLING, -1, SUPERSAMPLING)
+    nearest, farthest = quads.amin(1).amin(-1), quads.amax(1).amax(-1)
+    is_smooth = farthest - nearest < EDGE_DEPTH  # the background gives NaN, which is not less
+    has_edge = nearest.isfinite() & ~is_smooth
+    canvas = torch.from_numpy(picture)
+
+    row, column = is_smooth.nonzero().unbind(1)
+    first_sample = (row * width + column) * SUPERSAMPLING
+    canvas[row, column] = _colours(visible, first_sample, faces, light).round().byte()
+
+    row, column = has_edge.nonzero().unbind(1)
+    steps = torch.arange(SUPERSAMPLING)
+    first_sample = (row * width + column) * SUPERSAMPLING
+    sample = first_sample[:, None] + (steps[:, None] * width + steps).flatten()
+    covered = depth[sample].isfinite()
+    layer = light.new_zeros((*sample.shape, 3))
+    layer[covered] = _colours(visible, sample[covered], faces, light)
+    transmitted = 1 - covered.float().mean(1, keepdim=True)
+    canvas[row, column] = (canvas[row, column] * transmitted + layer.mean(1)).round().byte()
+
+
+def _colours(visible: Visible, samples: Tensor, faces: Tensor, light: Tensor) -> Tensor:
+    """Colours (N, 3) that samples show, spread from those of the vertices."""
+    face, weights = resolve(visible, samples)
+    colours = light.new_zeros(len(samples), 3)
+    for weight, corner in zip(weights, faces.index_select(0, face).T, strict=True):
+        colours.addcmul_(weight[:, None], light.index_select(0, corner))
+    return colours

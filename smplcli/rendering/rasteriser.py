@@ -35,8 +35,9 @@ CHUNK = 1 << 19
 BACKGROUND = -1
 """``face_index`` where no face is seen."""
 
-_EMPTY = torch.iinfo(torch.int64).max
 _FACE_BITS = 32
+_FACE_MASK = (1 << _FACE_BITS) - 1
+_EMPTY = (0x7F800000 << _FACE_BITS) | _FACE_MASK  # 0x7F800000 are the bits of infinity
 
 
 class Fragments(NamedTuple):
@@ -67,8 +68,52 @@ class _Triangles(NamedTuple):
     face: Tensor  # (N,) int64
 
 
-@torch.no_grad()
+class Visible(NamedTuple):
+    """The nearest face of every pixel, with the details not worked out yet."""
+
+    keys: Tensor
+    """(B * H * W,) int64: the bits of the depth, which is positive, so that they are ordered like
+    it, above the position of the face in ``triangles``."""
+
+    triangles: _Triangles
+    """The faces in view."""
+
+    size: tuple[int, int]
+    """Height and width, pixels."""
+
+    def depth(self) -> Tensor:
+        """Depth at each pixel centre, (B * H * W,), metres, infinite in the background."""
+        return (self.keys >> _FACE_BITS).int().view(torch.float32)
+
+
 def rasterise(points: Tensor, faces: Tensor, size: tuple[int, int]) -> Fragments:
+    """Find the nearest face at the centre of every pixel, and the place on it.
+
+    Args:
+        points: Projected vertices, (B, V, 3), as for ``find_visible``.
+        faces: Corners of the triangles, (F, 3), int64, as for ``find_visible``.
+        size: Height and width of the images, pixels.
+
+    Returns:
+        Face, depth and barycentric weights of each pixel, on the device of ``points``.
+
+    Raises:
+        ShapeError: ``points`` is not (B, V, 3) or ``faces`` not (F, 3).
+    """
+    visible = find_visible(points, faces, size)
+    depth = visible.depth()
+    face_index = torch.full(depth.shape, BACKGROUND, device=depth.device)
+    barycentrics = torch.zeros((len(depth), 3), device=depth.device)
+    for pixels in torch.split(depth.isfinite().nonzero().squeeze(1), CHUNK):
+        face, weights = resolve(visible, pixels)
+        face_index.index_copy_(0, pixels, face)
+        barycentrics.index_copy_(0, pixels, weights.T)
+    shape = (len(points), *size)
+    return Fragments(face_index.view(shape), depth.view(shape), barycentrics.view(*shape, 3))
+
+
+@torch.no_grad()
+def find_visible(points: Tensor, faces: Tensor, size: tuple[int, int]) -> Visible:
     """Find the nearest face at the centre of every pixel.
 
     Faces seen from behind are not drawn, nor are faces with a corner at ``NEAR`` or behind it,
@@ -82,7 +127,7 @@ def rasterise(points: Tensor, faces: Tensor, size: tuple[int, int]) -> Fragments
         size: Height and width of the images, pixels.
 
     Returns:
-        Face, depth and barycentric weights of each pixel, on the device of ``points``.
+        What ``resolve`` needs, on the device of ``points``.
 
     Raises:
         ShapeError: ``points`` is not (B, V, 3) or ``faces`` not (F, 3).
@@ -91,35 +136,30 @@ def rasterise(points: Tensor, faces: Tensor, size: tuple[int, int]) -> Fragments
         raise ShapeError(f"points must be (B, V, 3), got {tuple(points.shape)}")
     if faces.ndim != 2 or faces.shape[-1] != 3:
         raise ShapeError(f"faces must be (F, 3), got {tuple(faces.shape)}")
-    height, width = size
     triangles = _triangles_in_view(points, faces, size)
-    keys = torch.full((len(points) * height * width,), _EMPTY, device=points.device)
+    keys = torch.full((len(points) * size[0] * size[1],), _EMPTY, device=points.device)
     for start, chunk in _chunks(triangles):
         _draw(keys, chunk, start, size)
-    return _resolve(keys, triangles, (len(points), height, width))
+    return Visible(keys, triangles, size)
 
 
-def interpolate(fragments: Fragments, faces: Tensor, values: Tensor) -> Tensor:
-    """Spread values of the vertices over the pixels.
+def resolve(visible: Visible, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Work out which place of the mesh some pixels show.
 
     Args:
-        fragments: What the pixels show.
-        faces: The faces that were rasterised, (F, 3), int64.
-        values: One row of any quantity for each vertex, (B, V, C), floating.
+        visible: The nearest faces.
+        pixels: (N,) int64 positions in the flattened (B, H, W) images, none in the background.
 
     Returns:
-        The quantity at each pixel, (B, H, W, C), zero in the background.
+        Faces (N,), int64, and perspective-correct weights of their three corners, (3, N), float32.
     """
-    num_vertices, channels = values.shape[1:]
-    height, width = fragments.face_index.shape[1:]
-    shown = (fragments.face_index != BACKGROUND).view(-1).nonzero().squeeze(1)
-    image = shown // (height * width)
-    corners = faces[fragments.face_index.view(-1)[shown]] + (image * num_vertices)[:, None]
-    weights = fragments.barycentrics.view(-1, 3)[shown].to(values.dtype)
-    rows = values.reshape(-1, channels)[corners]
-    pixels = values.new_zeros((fragments.face_index.numel(), channels))
-    pixels[shown] = (weights[:, None] @ rows).squeeze(1)
-    return pixels.view(*fragments.face_index.shape, channels)
+    height, width = visible.size
+    triangles = visible.triangles
+    winner = _take(visible.keys, pixels) & _FACE_MASK
+    x = _take(triangles.x, winner) - pixels % width * SUBPIXELS
+    y = _take(triangles.y, winner) - pixels // width % height * SUBPIXELS
+    weights = _edge_functions(x, y)[2] * _take(triangles.inverse_depth, winner)
+    return _take(triangles.face, winner), (weights / weights.sum(0)).float()
 
 
 def _triangles_in_view(points: Tensor, faces: Tensor, size: tuple[int, int]) -> _Triangles:
@@ -127,7 +167,8 @@ def _triangles_in_view(points: Tensor, faces: Tensor, size: tuple[int, int]) -> 
     height, width = size
     x, y, depth = points.reshape(-1, 3).T.contiguous()
     x, y = (x.double() * SUBPIXELS).round_(), (y.double() * SUBPIXELS).round_()
-    usable = (depth > NEAR) & (torch.maximum(x.abs(), y.abs()) <= REACH * SUBPIXELS)
+    is_near_axis = torch.maximum(x.abs(), y.abs()) <= REACH * SUBPIXELS
+    usable = is_near_axis & (depth > NEAR) & depth.isfinite()
 
     first_vertex = torch.arange(len(points), device=points.device) * points.shape[1]
     corners = (faces.T[:, None] + first_vertex[:, None]).reshape(3, -1)  # images one after another
@@ -175,11 +216,7 @@ def _chunks(triangles: _Triangles) -> Iterator[tuple[int, _Triangles]]:
 
 
 def _draw(keys: Tensor, triangles: _Triangles, start: int, size: tuple[int, int]) -> None:
-    """Lower the key of every covered pixel to that of the nearest of these faces.
-
-    A key holds the bits of the depth (ordered like the depth, which is positive) above the
-    position of the face in the list of all faces, which is ``start`` for the first face here.
-    """
+    """Lower the keys of the pixels that these faces, numbered from ``start``, cover."""
     height, width = size
     face, nth = _repeat(triangles.num_rows)
     row = _take(triangles.first_row, face) + nth
@@ -218,21 +255,3 @@ def _edge_functions(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     x_next, x_last = x.roll(-1, 0), x.roll(-2, 0)
     y_next, y_last = y.roll(-1, 0), y.roll(-2, 0)
     return y_last - y_next, x_next - x_last, y_next * x_last - x_next * y_last
-
-
-def _resolve(keys: Tensor, triangles: _Triangles, shape: tuple[int, int, int]) -> Fragments:
-    """Turn the winning keys into faces, depths and barycentric weights."""
-    face_index = torch.full(keys.shape, BACKGROUND, device=keys.device)
-    depth = torch.full(keys.shape, torch.inf, device=keys.device)
-    barycentrics = torch.zeros((len(keys), 3), device=keys.device)
-    for pixel in torch.split((keys != _EMPTY).nonzero().squeeze(1), CHUNK):
-        key = _take(keys, pixel)
-        winner = key & ((1 << _FACE_BITS) - 1)
-        row, column = pixel // shape[2] % shape[1], pixel % shape[2]
-        x = _take(triangles.x, winner) - column * SUBPIXELS
-        y = _take(triangles.y, winner) - row * SUBPIXELS
-        weights = _edge_functions(x, y)[2] * _take(triangles.inverse_depth, winner)
-        face_index[pixel] = _take(triangles.face, winner)
-        depth[pixel] = (key >> _FACE_BITS).int().view(torch.float32)
-        barycentrics[pixel] = (weights / weights.sum(0)).float().T
-    return Fragments(face_index.view(shape), depth.view(shape), barycentrics.view(*shape, 3))
