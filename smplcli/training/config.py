@@ -86,6 +86,9 @@ class Recipe(_Section):
     backbone_weights: Path | None = None
     """File to start the backbone from; random weights without one."""
 
+    start_from: Path | None = None
+    """Network file of the same shape whose weights to go on from."""
+
     schedule: ScheduleConfig = ScheduleConfig()
     """How long, how fast."""
 

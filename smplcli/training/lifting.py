@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from smplcli.body.layer import JointsLayer
-from smplcli.conventions import BOX_PADDING, NUM_BETAS, NUM_JOINTS, SMPL_MIRROR
+from smplcli.conventions import (
+    BOX_PADDING,
+    NUM_BETAS,
+    NUM_JOINTS,
+    SMPL_JOINTS,
+    SMPL_MIRROR,
+)
 from smplcli.datasets.keypoint_noise import corrupt_keypoints
 from smplcli.rotations import aa_to_rotmat, mirror_rotmat
 from smplcli.types import Floats
@@ -17,6 +23,21 @@ DISTANCE = (1.8, 9.0)
 
 TILT = 0.15
 """Standard deviation of the camera's turns about x and z beyond those of the data, radians."""
+
+LIMBS = tuple(
+    [index for index, joint in enumerate(SMPL_JOINTS) if joint.split("_")[-1] in names]
+    for names in (
+        {"hip", "knee", "ankle", "foot"},
+        {"collar", "shoulder", "elbow", "wrist", "hand"},
+    )
+)
+"""Joints of the legs, and of the arms."""
+
+MIXED_SHARE = 0.4
+"""Share of bodies whose legs, and whose arms, are those of another pose: few clips, many poses."""
+
+JITTER_SHARE, JITTER = 0.5, 0.12
+"""Share of bodies whose joints are all turned a little, and by how much, radians."""
 
 
 class LiftingBatch(NamedTuple):
@@ -35,7 +56,7 @@ class LiftingBatch(NamedTuple):
 def draw_lifting_batch(
     poses: Floats, joints: JointsLayer, count: int, rng: np.random.Generator
 ) -> LiftingBatch:
-    """Bodies in poses of the data, turned about the vertical, seen from a random distance.
+    """Bodies in mixed poses of the data, turned about the vertical, seen from a random distance.
 
     Args:
         poses: (N, 72) axis-angle, camera axes.
@@ -43,8 +64,7 @@ def draw_lifting_batch(
         count: How many.
         rng: Source of chance.
     """
-    chosen = torch.from_numpy(poses[rng.integers(len(poses), size=count)]).view(-1, 24, 3)
-    full_pose = aa_to_rotmat(chosen.float())
+    full_pose = aa_to_rotmat(torch.from_numpy(_mix_poses(poses.reshape(-1, 24, 3), count, rng)))
     mirror = torch.from_numpy(rng.random(count) < 0.5)
     full_pose[mirror] = mirror_rotmat(full_pose[mirror])[:, list(SMPL_MIRROR)]
     turns = np.zeros((2, count, 3))
@@ -57,6 +77,19 @@ def draw_lifting_batch(
         body = joints(full_pose, betas)
     coco = (body[:, NUM_JOINTS:] - body[:, :1]).numpy()
     return LiftingBatch(_see(coco, rng), full_pose, betas)
+
+
+def _mix_poses(poses: Floats, count: int, rng: np.random.Generator) -> Floats:
+    """Poses (count, 24, 3), some with the limbs of others, some jittered."""
+    chosen = poses[rng.integers(len(poses), size=count)].astype(np.float32)
+    for limb in LIMBS:
+        others = poses[rng.integers(len(poses), size=count)]
+        is_mixed = rng.random(count) < MIXED_SHARE
+        chosen[np.ix_(is_mixed, limb)] = others[np.ix_(is_mixed, limb)]
+    is_jittered = rng.random((count, 1, 1)) < JITTER_SHARE
+    noise = rng.normal(size=chosen[:, 1:].shape) * JITTER * is_jittered
+    chosen[:, 1:] += noise.astype(np.float32)
+    return chosen
 
 
 def _see(coco: Floats, rng: np.random.Generator) -> Tensor:

@@ -23,7 +23,7 @@ from smplcli.evaluation.protocols import SMPL24
 from smplcli.evaluation.scoring import score_predictions, summarise, truth_of
 from smplcli.files import atomic_write, sha256_of
 from smplcli.models.network import STRIDE, Network, build_network
-from smplcli.models.weights import save_network
+from smplcli.models.weights import load_network, save_network
 from smplcli.rotations import aa_to_rotmat, rotmat_to_rot6d
 from smplcli.training.config import Recipe, read_recipe, recipe_to_toml
 from smplcli.training.loop import Run, run_training
@@ -92,8 +92,7 @@ def train(
     samples, validation = open_prepared(data, "train"), open_prepared(data, "validation")
     _claim(run_dir, settings)
     torch.manual_seed(settings.seed)
-    network = build_network(settings.model, backbone_weights=settings.backbone_weights)
-    network.mean_rot6d.copy_(mean_pose(samples))
+    network = _first_network(settings, samples)
     best = run_dir / BEST_FILE
     provenance = _provenance(settings, data, model)
     run = Run(
@@ -119,6 +118,18 @@ def train(
         best=errors,
         validation_samples=len(validation),
     )
+
+
+def _first_network(recipe: Recipe, samples: PreparedSplit) -> Network:
+    """The network before the first step."""
+    network = build_network(recipe.model, backbone_weights=recipe.backbone_weights)
+    network.mean_rot6d.copy_(mean_pose(samples))
+    if recipe.start_from is not None:
+        trained = load_network(recipe.start_from).network
+        if trained.config != recipe.model:
+            raise ConfigError(f"network is not the recipe's: {recipe.start_from}")
+        network.load_state_dict(trained.state_dict())
+    return network
 
 
 def mean_pose(samples: PreparedSplit) -> torch.Tensor:
