@@ -57,7 +57,8 @@ def draw_people(
 
     Args:
         image: The photo, (H, W, 3), RGB.
-        vertices: Placed bodies, (P, V, 3), metres, camera axes.
+        vertices: Placed bodies, (P, V, 3), metres, camera axes. What is behind the camera or not
+            finite is left out.
         faces: (F, 3) counter-clockwise seen from outside, as in SMPL files.
         focal_length: Pixels of the photo.
         principal_point: (2,) x, y, pixels of the photo.
@@ -80,7 +81,8 @@ def draw_people(
     first_vertex = torch.arange(len(people)) * people.shape[1]
     everyone = (triangles + first_vertex[:, None, None]).flatten(0, 1)
     drawn = image.copy()
-    left, top, right, bottom = _rectangle(pixels[depth[:, 0] > NEAR], drawn.shape)
+    in_front = (depth[:, 0] > NEAR) & pixels.isfinite().all(1)
+    left, top, right, bottom = _rectangle(pixels[in_front], drawn.shape)
     rows = max(1, BAND_PIXELS // max(1, right - left))
     for row in range(top, bottom, rows):
         band = drawn[row : min(row + rows, bottom), left:right]
@@ -107,14 +109,15 @@ def draw_side_view(
         (height, width, 3) RGB.
     """
     paper = np.full((*size, 3), PAPER, np.uint8)
-    if len(vertices) == 0:
-        return paper
     turned = np.stack([vertices[..., 2], vertices[..., 1], -vertices[..., 0]], axis=-1)
-    low, high = turned.min(axis=(0, 1)), turned.max(axis=(0, 1))
+    is_placed = np.isfinite(turned).all(axis=-1)
+    if not is_placed.any():
+        return paper
+    low, high = turned[is_placed].min(axis=0), turned[is_placed].max(axis=0)
     turned = turned - (low + high) / 2
     turned[..., 2] += SIDE_DISTANCE * (high - low).max()
-    rays = turned[..., :2] / turned[..., 2:]
-    low, high = rays.min(axis=(0, 1)), rays.max(axis=(0, 1))
+    rays = turned[is_placed, :2] / turned[is_placed, 2:]
+    low, high = rays.min(axis=0), rays.max(axis=0)
     centre = np.array([size[1] - 1, size[0] - 1]) / 2
     focal_length = float((SIDE_FILL * np.array([size[1], size[0]]) / (high - low)).min())
     return draw_people(

@@ -65,6 +65,24 @@ def test_people_out_of_the_picture_are_not_drawn(place):
     assert (picture == grey()).all()
 
 
+def test_body_without_a_place_leaves_the_others_as_they_are():
+    people = np.stack([person(), np.full_like(person(), np.nan)])
+
+    picture = overlay_with_side_view(grey(), people, FACES, **VIEW)
+
+    assert (picture == overlay_with_side_view(grey(), people[:1], FACES, **VIEW)).all()
+
+
+def test_body_with_a_lost_vertex_is_drawn_around_it():
+    vertices = person()
+    vertices[0] = np.nan
+
+    picture = overlay_with_side_view(grey(), vertices[None], FACES, **VIEW)
+
+    whole = overlay_with_side_view(grey(), person()[None], FACES, **VIEW)
+    assert (picture != whole).any(-1).mean() < 0.002
+
+
 @pytest.mark.parametrize("nearer", [0, 1])
 def test_nearer_person_hides_the_farther_one(nearer):
     people = np.stack([person(z=4.0), person(z=4.0)])
