@@ -1,5 +1,6 @@
 """What synthetic people stand in front of: photographs, or generated textures, with clutter."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -9,47 +10,67 @@ from smplcli.datasets.colouring import draw_dye
 from smplcli.datasets.sceneries import draw_box, draw_scenery
 from smplcli.errors import MissingFileError, SmplCliError
 from smplcli.images import list_images, read_image
-from smplcli.types import Floats, Pixels
+from smplcli.types import Floats, Ints, Pixels
 
-LONGEST_SIDE = 1024
+LONGEST_SIDE = 768
 """Photographs are kept at this size, pixels."""
 
-MAX_PHOTOS = 1000
-"""More of a folder are not read; they would not fit into memory."""
+MAX_PHOTOS = 2000
+"""More of a folder are not read; they would take long and add little."""
+
+JPEG_QUALITY = 92
 
 GENERATED_SHARE = 0.45
 """Share of made-up places where there are photographs."""
 
 
-def load_photos(folder: Path) -> list[Pixels]:
+@dataclass(frozen=True, slots=True)
+class PhotoLibrary:
+    """Photographs as JPEG in one piece of memory, which processes can share."""
+
+    coded: Pixels
+    """(bytes,)."""
+
+    starts: Ints
+    """(N + 1,) where each of the N photographs begins, and the end."""
+
+    def draw(self, rng: np.random.Generator) -> Pixels:
+        """One of the photographs, (H, W, 3), RGB."""
+        number = rng.integers(len(self.starts) - 1)
+        coded = self.coded[self.starts[number] : self.starts[number + 1]]
+        return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR_RGB), dtype=np.uint8)
+
+
+def load_photos(folder: Path) -> PhotoLibrary:
     """Photographs of a folder, reduced; files that are no picture are passed over.
 
     Raises:
         MissingFileError: The folder holds no readable picture.
     """
-    photos = []
+    coded = []
     for path in list_images(folder)[:MAX_PHOTOS]:
         try:
-            photos.append(_reduced(read_image(path, orientation="displayed")))
+            coded.append(_to_jpeg(read_image(path, orientation="displayed")))
         except SmplCliError:
             continue
-    if not photos:
+    if not coded:
         raise MissingFileError(f"no readable picture in folder: {folder}")
-    return photos
+    return PhotoLibrary(np.concatenate(coded), np.cumsum([0, *map(len, coded)]))
 
 
-def _reduced(image: Pixels) -> Pixels:
-    ratio = LONGEST_SIDE / max(image.shape[:2])
-    if ratio >= 1:
-        return image
-    small = cv2.resize(image, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
-    return np.asarray(small, dtype=np.uint8)
+def _to_jpeg(image: Pixels) -> Pixels:
+    ratio = min(1.0, LONGEST_SIDE / max(image.shape[:2]))
+    size = [max(1, round(side * ratio)) for side in image.shape[1::-1]]
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+    _, coded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return np.asarray(coded, dtype=np.uint8)
 
 
-def draw_background(rng: np.random.Generator, photos: list[Pixels], size: int) -> Floats:
+def draw_background(rng: np.random.Generator, photos: PhotoLibrary | None, size: int) -> Floats:
     """A background (size, size, 3), RGB in 0..255, float32."""
     if photos and rng.random() > GENERATED_SHARE:
-        image = _photo_region(rng, photos[rng.integers(len(photos))], size)
+        image = _photo_region(rng, photos.draw(rng), size)
     else:
         image = draw_scenery(rng, size)
     for _ in range(rng.choice([0, 0, 0, 1, 2, 4])):

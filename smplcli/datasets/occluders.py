@@ -5,15 +5,15 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from smplcli.datasets.backgrounds import draw_background
+from smplcli.datasets.backgrounds import PhotoLibrary, draw_background
 from smplcli.datasets.colouring import draw_dye
 from smplcli.datasets.photography import SQUARE_END
 from smplcli.datasets.sceneries import draw_box, draw_material
-from smplcli.types import Floats, Pixels
+from smplcli.types import Floats
 
 
 def draw_occluders(
-    rng: np.random.Generator, image: Floats, mask: Floats, photos: list[Pixels]
+    rng: np.random.Generator, image: Floats, mask: Floats, photos: PhotoLibrary | None
 ) -> None:
     """Put one or two things before everything, mostly before the person.
 
@@ -36,7 +36,7 @@ def draw_occluders(
         image += (texture - image) * soft[..., None]
 
 
-def hide_below(rng: np.random.Generator, image: Floats, photos: list[Pixels]) -> None:
+def hide_below(rng: np.random.Generator, image: Floats, photos: PhotoLibrary | None) -> None:
     """Put a table or a wall before everything in the picture (S, S, 3) but its upper part.
 
     It begins about where a person's square ends.
@@ -49,7 +49,7 @@ def hide_below(rng: np.random.Generator, image: Floats, photos: list[Pixels]) ->
     cv2.line(image, (0, edge), (size, edge + int(rng.normal(0, 4))), rim, thickness, cv2.LINE_AA)
 
 
-def _draw_texture(rng: np.random.Generator, size: int, photos: list[Pixels]) -> Floats:
+def _draw_texture(rng: np.random.Generator, size: int, photos: PhotoLibrary | None) -> Floats:
     is_place = rng.random() < 0.5
     texture = draw_background(rng, photos, size) if is_place else draw_material(rng, size)
     return texture * np.float32(rng.uniform(0.5, 1.1))

@@ -1,6 +1,7 @@
 """Poses for synthetic people: from motion capture, or made up within the limits of joints."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +11,37 @@ from smplcli.conventions import NUM_JOINTS, SMPL_JOINTS, SMPL_MIRROR
 from smplcli.errors import MissingFileError, UnreadableFileError
 from smplcli.files import read_npz
 from smplcli.rotations import aa_to_rotmat, mirror_rotmat, rotmat_to_aa
-from smplcli.types import Floats
+from smplcli.types import Floats, Ints
 
 Clips = Sequence[Floats]
 """Motion clips, each (N, 24, 3) axis-angle, y up, facing z where the root does not turn."""
 
+
+@dataclass(frozen=True, slots=True)
+class PoseLibrary:
+    """Clips in one piece of memory, which processes can share."""
+
+    poses: Floats
+    """(N, 24, 3)."""
+
+    starts: Ints
+    """(C,) where each of the C clips begins."""
+
+    @property
+    def clips(self) -> Clips:
+        """The clips."""
+        return np.split(self.poses, self.starts[1:]) if len(self.starts) else []
+
+
 HELD_OUT = {"validation": 7, "test": 3}
 """Last digit of the clips that a split has to itself."""
 
-FRAMES_PER_CLIP = 100
-"""Frames that count as one clip where a file does not say."""
+FRAMES_PER_CLIP, FILES_AS_CLIPS = 100, 10
+"""Frames that count as one clip where a file does not say, unless there are so many files; then
+each is a clip."""
+
+FRAMES_KEPT = 200
+"""Most frames of a clip that are kept, spread over it; all of AMASS would not fit into memory."""
 
 BUILT_IN_SHARE = 0.25
 """Share of made-up poses beside motion capture, which seldom sits or crouches."""
@@ -34,29 +56,44 @@ STEEP_SHARE, STEEPEST = 0.15, 0.9
 """Share of cameras that look down or up steeply, and how far, radians."""
 
 
-def load_clips(path: Path, split: str) -> list[Floats]:
-    """Clips of a pose file, or of all pose files in a folder, that belong to a split.
+def load_poses(path: Path) -> PoseLibrary:
+    """Clips of a pose file, or of all pose files in a folder.
 
     Files hold ``poses`` or ``pose`` in axis-angle: (N, 72) with y up, as SMPL's own, or (N, 156)
     or (N, 165) with z up, as AMASS has them, whose hands are left out. ``clip`` (N,), if there,
-    says which frames belong together.
+    says which frames belong together; else each of many files is a clip.
 
     Raises:
         MissingFileError: Nothing is there.
-        UnreadableFileError: A file holds no such poses, or none are left for the split.
+        UnreadableFileError: A file holds no such poses.
     """
     files = sorted(path.rglob("*.npz")) if path.is_dir() else [path]
     files = [file for file in files if file.name != "shape.npz"]  # AMASS keeps betas there
     if not files:
         raise MissingFileError(f"no pose file (.npz) in folder: {path}")
-    clips = [clip for file in files for clip in _read_clips(file)]
-    chosen = [clip for number, clip in enumerate(clips) if _split_of(number) == split]
+    length = None if len(files) >= FILES_AS_CLIPS else FRAMES_PER_CLIP
+    return _join([clip for file in files for clip in _read_clips(file, length)])
+
+
+def clips_of_split(library: PoseLibrary, split: str) -> PoseLibrary:
+    """The clips that a split has to itself.
+
+    Raises:
+        UnreadableFileError: There are none.
+    """
+    chosen = [clip for number, clip in enumerate(library.clips) if _split_of(number) == split]
     if not chosen:
         raise UnreadableFileError(
-            f"too few clips in {path}: {len(clips)}, none for the {split} split",
-            hint="Give at least 10 clips, or 1000 frames.",
+            f"too few motion clips: {len(library.starts)}, none for the {split} split",
+            hint="Give poses of at least 10 clips, or 1000 frames.",
         )
-    return chosen
+    return _join(chosen)
+
+
+def _join(clips: Clips) -> PoseLibrary:
+    starts = np.cumsum([0, *map(len, clips)])[:-1]
+    poses = np.concatenate([*clips, np.zeros((0, NUM_JOINTS, 3))])
+    return PoseLibrary(poses.astype(np.float32), starts)
 
 
 def _split_of(number: int) -> str:
@@ -64,7 +101,8 @@ def _split_of(number: int) -> str:
     return held_out[0] if held_out else "train"
 
 
-def _read_clips(file: Path) -> list[Floats]:
+def _read_clips(file: Path, length: int | None) -> list[Floats]:
+    """Clips of a file, of this many frames each where the file does not say, or one clip."""
     arrays = read_npz(file)
     poses = arrays.get("poses", arrays.get("pose"))
     if poses is None or poses.ndim != 2 or poses.shape[1] not in (72, 156, 165):
@@ -73,12 +111,23 @@ def _read_clips(file: Path) -> list[Floats]:
         )
     if not np.isfinite(poses).all():
         raise UnreadableFileError(f"poses are not finite: {file}")
+    clip = arrays.get("clip", np.arange(len(poses)) // (length or max(1, len(poses))))
+    if clip.shape != (len(poses),):
+        raise UnreadableFileError(f"poses and clip disagree: {file}")
+    return [_to_body(_thin(poses[clip == number])) for number in np.unique(clip)]
+
+
+def _to_body(poses: Floats) -> Floats:
+    """Poses (N, 24, 3), y up and without hands, from rows of 72, 156 or 165 numbers."""
     body = np.zeros((len(poses), NUM_JOINTS, 3))
     body[:, :22] = poses[:, :66].reshape(-1, 22, 3)
-    if poses.shape[1] != 72:
+    if poses.shape[1] != body[0].size:
         body[:, 0] = _z_up_to_y_up(body[:, 0])
-    clip = arrays.get("clip", np.arange(len(poses)) // FRAMES_PER_CLIP)
-    return [body[clip == number] for number in np.unique(clip)]
+    return body
+
+
+def _thin(clip: Floats) -> Floats:
+    return clip[:: -(-len(clip) // FRAMES_KEPT)]
 
 
 def _z_up_to_y_up(root: Floats) -> Floats:

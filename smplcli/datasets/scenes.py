@@ -20,7 +20,7 @@ from smplcli.conventions import (
     SCALE_PIXELS,
     SPIN24_JOINTS,
 )
-from smplcli.datasets.backgrounds import draw_background
+from smplcli.datasets.backgrounds import PhotoLibrary, draw_background
 from smplcli.datasets.dressing import Body, View, Wardrobe
 from smplcli.datasets.occluders import draw_occluders, hide_below
 from smplcli.datasets.photography import cast_shadow, cut_off, draw_light, paste, photograph
@@ -82,7 +82,7 @@ class Studio:
         photos: Backgrounds, RGB; none for generated ones only.
     """
 
-    def __init__(self, model: BodyModel, clips: Clips, photos: list[Pixels]) -> None:
+    def __init__(self, model: BodyModel, clips: Clips, photos: PhotoLibrary | None) -> None:
         self._layer, self._joints = BodyLayer(model), JointsLayer(model)
         self._wardrobe = Wardrobe(model)
         self._clips, self._photos = clips, photos

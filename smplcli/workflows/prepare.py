@@ -1,7 +1,10 @@
 """From raw data to prepared data sets: so far, people that we render."""
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,16 +13,18 @@ import cv2
 import numpy as np
 import torch
 from joblib import Parallel, cpu_count, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 import smplcli
 from smplcli.body.files import load_body
+from smplcli.body.model import BodyModel
 from smplcli.conventions import COCO17_JOINTS, SMPL_JOINTS
-from smplcli.datasets.backgrounds import load_photos
-from smplcli.datasets.poses import load_clips
+from smplcli.datasets.backgrounds import PhotoLibrary, load_photos
+from smplcli.datasets.poses import PoseLibrary, clips_of_split, load_poses
 from smplcli.datasets.scenes import Studio
 from smplcli.datasets.schema import CONTEXT, CROP_SIZE, MANIFEST_FILE, PART_SIZE, SHARD_SIZE
 from smplcli.datasets.shards import FORMAT, write_shard
-from smplcli.errors import ConfigError, MissingFileError, OutputExistsError
+from smplcli.errors import ConfigError, MissingFileError, OutputExistsError, ResourceError
 from smplcli.files import read_json, read_npz, sha256_of, write_json
 from smplcli.workflows.progress import Progress, no_progress
 
@@ -32,19 +37,6 @@ SEQUENCE_LENGTH = 100
 
 PLAN_FILE = "plan.json"
 """What a set that is not finished yet will hold; it must not change until it is."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SyntheticPlan:
-    """Everything that decides what a synthetic data set holds."""
-
-    count: int
-    """People to train on; the held-out splits come on top."""
-
-    seed: int
-    poses: Path | None
-    backgrounds: Path | None
-    body: Path | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +70,19 @@ class _Shard(NamedTuple):
         return f"{self.split}-{self.number:05d}.npz"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Supplies:
+    """What pictures are made of, read once and shared by all processes."""
+
+    model: BodyModel
+    poses: dict[str, PoseLibrary]
+    """By split; empty for made-up poses only."""
+
+    photos: PhotoLibrary | None
+    plan: dict[str, Any]
+    """Everything that decides what the data set holds."""
+
+
 def prepare(
     out: Path,
     *,
@@ -106,23 +111,17 @@ def prepare(
 
     Raises:
         ConfigError: ``out`` holds the beginning of another data set.
+        ResourceError: A process died, mostly for want of memory.
         OutputExistsError: ``out`` holds a data set, and ``overwrite`` is false.
         MissingFileError: Poses, backgrounds or body are not there.
         UnreadableFileError: One of them is not what it should be.
     """
-    plan = SyntheticPlan(count=count, seed=seed, poses=poses, backgrounds=backgrounds, body=body)
-    for path in (poses, backgrounds, body):
-        if path is not None and not path.exists():
-            raise MissingFileError(f"not found: {path}")
-    load_body(body)
-    _claim(out, plan, overwrite=overwrite)
+    supplies = _gather(count=count, seed=seed, poses=poses, backgrounds=backgrounds, body=body)
+    _claim(out, supplies.plan, overwrite=overwrite)
     shards = list(_shards(count))
     missing = [shard for shard in shards if not (out / shard.name).exists()]
-    renderer = Parallel(n_jobs=jobs or cpu_count(), return_as="generator_unordered")
-    done = renderer(delayed(_render_shard)(out, plan, shard) for shard in missing)
-    for _ in progress(_Sized(done, len(missing)), "render"):
-        pass
-    found = _write_manifest(out, plan, shards)
+    _render(out, supplies, missing, jobs=jobs, progress=progress)
+    found = _write_manifest(out, supplies, shards)
     (out / PLAN_FILE).unlink()
     counts = Counter[str]()
     for shard in shards:
@@ -136,6 +135,33 @@ def prepare(
     )
 
 
+def _gather(
+    *, count: int, seed: int, poses: Path | None, backgrounds: Path | None, body: Path | None
+) -> _Supplies:
+    for path in (poses, backgrounds, body):
+        if path is not None and not path.exists():
+            raise MissingFileError(f"not found: {path}")
+    model = load_body(body)
+    library = load_poses(poses) if poses else None
+    photos = load_photos(backgrounds) if backgrounds else None
+    plan = {
+        "smplcli": smplcli.__version__,
+        "count": count,
+        "seed": seed,
+        "poses": _describe(poses, library.poses if library else None),
+        "backgrounds": _describe(backgrounds, photos.coded if photos else None),
+        "body": {"name": model.name, "sha256": model.sha256},
+    }
+    by_split = {split: clips_of_split(library, split) for split in SPLITS} if library else {}
+    return _Supplies(model=model, poses=by_split, photos=photos, plan=plan)
+
+
+def _describe(path: Path | None, content: np.ndarray | None) -> dict[str, str] | None:
+    if path is None or content is None:
+        return None
+    return {"name": path.name, "sha256": hashlib.sha256(content.tobytes()).hexdigest()}
+
+
 def _shards(count: int) -> Iterator[_Shard]:
     held_out = max(1, min(MAX_HELD_OUT, int(count * HELD_OUT_SHARE)))
     for split, total in zip(SPLITS, (count, held_out, held_out), strict=True):
@@ -143,9 +169,8 @@ def _shards(count: int) -> Iterator[_Shard]:
             yield _Shard(split, number, first, min(SHARD_SIZE, total - first))
 
 
-def _claim(out: Path, plan: SyntheticPlan, *, overwrite: bool) -> None:
+def _claim(out: Path, plan: dict[str, Any], *, overwrite: bool) -> None:
     """Make ``out`` ready for the plan, keeping the shards of an unfinished run of the same."""
-    wanted = {name: str(value) for name, value in asdict(plan).items()}
     if overwrite:
         for path in [out / MANIFEST_FILE, out / PLAN_FILE, *out.glob("*-[0-9]*.npz")]:
             path.unlink(missing_ok=True)
@@ -153,32 +178,63 @@ def _claim(out: Path, plan: SyntheticPlan, *, overwrite: bool) -> None:
         raise OutputExistsError(
             f"data set exists: {out}", hint="Choose another folder or pass --overwrite."
         )
-    if (out / PLAN_FILE).exists() and read_json(out / PLAN_FILE) != wanted:
+    if (out / PLAN_FILE).exists() and read_json(out / PLAN_FILE) != plan:
         raise ConfigError(
             f"folder holds the beginning of another data set: {out}",
             hint="Repeat its options, choose another folder or pass --overwrite.",
         )
-    write_json(out / PLAN_FILE, wanted)
+    write_json(out / PLAN_FILE, plan)
 
 
-_STUDIOS: dict[tuple[SyntheticPlan, str], Studio] = {}
-"""The studio of each process: loading poses and photographs takes longer than a picture."""
+def _render(
+    out: Path,
+    supplies: _Supplies,
+    shards: list[_Shard],
+    *,
+    jobs: int | None,
+    progress: Progress,
+) -> None:
+    renderer = Parallel(n_jobs=jobs or cpu_count(), return_as="generator_unordered")
+    try:
+        done = renderer(delayed(_render_shard)(out, supplies, shard) for shard in shards)
+        for _ in progress(_Sized(done, len(shards)), "render"):
+            pass
+    except TerminatedWorkerError as error:
+        raise ResourceError(
+            "a rendering process was ended", hint="Free memory, or pass a smaller --jobs."
+        ) from error
 
 
-def _render_shard(out: Path, plan: SyntheticPlan, shard: _Shard) -> None:
-    torch.set_num_threads(1)  # processes share the cores already
-    cv2.setNumThreads(1)
-    key = (plan, shard.split)
+_STUDIOS: dict[tuple[str, str], Studio] = {}
+"""The studio of each process and split: setting one up takes longer than a picture."""
+
+
+def _render_shard(out: Path, supplies: _Supplies, shard: _Shard) -> None:
+    key = (json.dumps(supplies.plan), shard.split)
     if key not in _STUDIOS:
-        clips = load_clips(plan.poses, shard.split) if plan.poses else []
-        photos = load_photos(plan.backgrounds) if plan.backgrounds else []
-        _STUDIOS[key] = Studio(load_body(plan.body), clips, photos)
+        _STUDIOS.clear()
+        clips = supplies.poses[shard.split].clips if supplies.poses else []
+        _STUDIOS[key] = Studio(supplies.model, clips, supplies.photos)
     samples = []
-    for index in range(shard.first, shard.first + shard.size):
-        stream = [plan.seed, (SPLITS.index(shard.split) << 32) + index]
-        rng = np.random.Generator(np.random.Philox(key=stream))
-        samples.append(_STUDIOS[key].take_picture(rng, _imgname(shard.split, index)))
+    with _one_thread():
+        for index in range(shard.first, shard.first + shard.size):
+            stream = [supplies.plan["seed"], (SPLITS.index(shard.split) << 32) + index]
+            rng = np.random.Generator(np.random.Philox(key=stream))
+            samples.append(_STUDIOS[key].take_picture(rng, _imgname(shard.split, index)))
     write_shard(out / shard.name, samples)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Leave the other cores to the other processes."""
+    threads = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads[0])
+        cv2.setNumThreads(threads[1])
 
 
 def _imgname(split: str, index: int) -> str:
@@ -186,7 +242,7 @@ def _imgname(split: str, index: int) -> str:
     return f"synthetic_{split}_{sequence:03d}/image_{picture:05d}.jpg"
 
 
-def _write_manifest(out: Path, plan: SyntheticPlan, shards: list[_Shard]) -> int:
+def _write_manifest(out: Path, supplies: _Supplies, shards: list[_Shard]) -> int:
     """Write the manifest; returns how many people the detector found."""
     found = 0
     entries = []
@@ -202,20 +258,15 @@ def _write_manifest(out: Path, plan: SyntheticPlan, shards: list[_Shard]) -> int
                 "sha256": sha256_of(path),
             }
         )
-    model = load_body(plan.body)
+    plan = supplies.plan
     write_json(
         out / MANIFEST_FILE,
         {
             "format": FORMAT,
             "source": "synthetic",
-            "smplcli": smplcli.__version__,
-            "options": {
-                "count": plan.count,
-                "seed": plan.seed,
-                "poses": plan.poses and plan.poses.name,
-                "backgrounds": plan.backgrounds and plan.backgrounds.name,
-            },
-            "body": {"name": model.name, "sha256": model.sha256},
+            "smplcli": plan["smplcli"],
+            "options": {name: plan[name] for name in ("count", "seed", "poses", "backgrounds")},
+            "body": plan["body"],
             "joint_sets": {"pose": SMPL_JOINTS, "keypoints": COCO17_JOINTS},
             "crop": {"size": CROP_SIZE, "context": CONTEXT, "part_size": PART_SIZE},
             "found_by_detector": found,

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from smplcli.conventions import SMPL_JOINTS
-from smplcli.datasets.poses import LIMITS, draw_pose, load_clips, made_up_pose
+from smplcli.datasets.poses import LIMITS, clips_of_split, draw_pose, load_poses, made_up_pose
 from smplcli.errors import MissingFileError, UnreadableFileError
 from smplcli.rotations import aa_to_rotmat
 
@@ -60,7 +60,7 @@ def test_held_out_splits_have_clips_of_their_own(tmp_path):
     path = _clips_file(tmp_path / "poses.npz")
 
     frames = {
-        split: {float(clip[0, 1, 0]) for clip in load_clips(path, split)}
+        split: {float(clip[0, 1, 0]) for clip in clips_of_split(load_poses(path), split).clips}
         for split in ("train", "validation", "test")
     }
 
@@ -78,10 +78,10 @@ def test_a_folder_of_amass_files_is_read_with_z_up_turned_to_y_up(tmp_path):
         np.savez(tmp_path / f"subject/{number:02d}_poses.npz", poses=poses, trans=np.zeros((5, 3)))
     np.savez(tmp_path / "subject/shape.npz", betas=np.zeros(16))
 
-    clips = load_clips(tmp_path, "train")
+    clips = load_poses(tmp_path).clips
 
     assert np.allclose(upright @ [0, 1, 0], [0, 0, 1])
-    assert len(clips) == 10
+    assert [len(clip) for clip in clips] == 12 * [5]
     np.testing.assert_allclose(clips[0][:, 0], 0, atol=1e-6)
 
 
@@ -89,7 +89,7 @@ def test_hands_of_amass_are_left_out(tmp_path):
     poses = np.ones((1000, 156))
     np.savez(tmp_path / "poses.npz", poses=poses)
 
-    clips = load_clips(tmp_path / "poses.npz", "train")
+    clips = load_poses(tmp_path / "poses.npz").clips
 
     np.testing.assert_array_equal(clips[0][:, 22:], 0)
 
@@ -98,23 +98,41 @@ def test_a_file_without_poses_is_refused(tmp_path):
     np.savez(tmp_path / "poses.npz", betas=np.zeros(10))
 
     with pytest.raises(UnreadableFileError, match=r"no poses in .*poses.npz"):
-        load_clips(tmp_path / "poses.npz", "train")
+        load_poses(tmp_path / "poses.npz")
 
 
 def test_poses_that_are_not_finite_are_refused(tmp_path):
     np.savez(tmp_path / "poses.npz", poses=np.full((10, 72), np.nan))
 
     with pytest.raises(UnreadableFileError, match="not finite"):
-        load_clips(tmp_path / "poses.npz", "train")
+        load_poses(tmp_path / "poses.npz")
 
 
 def test_too_few_clips_for_a_held_out_split_say_how_many_are_needed(tmp_path):
     path = _clips_file(tmp_path / "poses.npz", clips=3)
 
     with pytest.raises(UnreadableFileError, match="none for the validation split"):
-        load_clips(path, "validation")
+        clips_of_split(load_poses(path), "validation")
 
 
 def test_an_empty_folder_is_named(tmp_path):
     with pytest.raises(MissingFileError, match="no pose file"):
-        load_clips(tmp_path, "train")
+        load_poses(tmp_path)
+
+
+def test_a_clip_of_another_length_is_refused(tmp_path):
+    np.savez(tmp_path / "poses.npz", poses=np.zeros((10, 72)), clip=np.zeros(9))
+
+    with pytest.raises(UnreadableFileError, match="poses and clip disagree"):
+        load_poses(tmp_path / "poses.npz")
+
+
+def test_long_clips_are_thinned_from_end_to_end(tmp_path):
+    poses = np.zeros((2000, 72))
+    poses[:, 3] = np.linspace(0, 1, 2000)
+    np.savez(tmp_path / "poses.npz", poses=poses, clip=np.zeros(2000))
+
+    (clip,) = load_poses(tmp_path / "poses.npz").clips
+
+    assert len(clip) == 200
+    np.testing.assert_allclose(np.diff(clip[:, 1, 0]), 10 / 1999, rtol=1e-3)

@@ -1,10 +1,12 @@
 import json
 
+import cv2
 import numpy as np
 import pytest
+import torch
 
 from smplcli.datasets.shards import open_prepared, prepared_splits
-from smplcli.errors import ConfigError, MissingFileError, OutputExistsError
+from smplcli.errors import ConfigError, MissingFileError, OutputExistsError, UnreadableFileError
 from smplcli.files import sha256_of
 from smplcli.workflows import prepare as module
 from smplcli.workflows.prepare import prepare
@@ -105,3 +107,50 @@ def test_missing_poses_are_named_before_anything_is_written(tmp_path):
         prepare(tmp_path / "out", count=1, poses=tmp_path / "nowhere.npz")
 
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_without_poses_is_refused_before_anything_is_written(tmp_path):
+    np.savez(tmp_path / "poses.npz", betas=np.zeros(10))
+
+    with pytest.raises(UnreadableFileError, match="no poses"):
+        prepare(tmp_path / "out", count=1, poses=tmp_path / "poses.npz")
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_poses_under_the_same_name_are_not_mixed_in(tmp_path):
+    out, poses = tmp_path / "out", tmp_path / "poses.npz"
+
+    def killed(_items, _label):
+        raise KeyboardInterrupt
+
+    np.savez(poses, poses=np.zeros((20, 72)), clip=np.arange(20))
+    with pytest.raises(KeyboardInterrupt):
+        prepare(out, count=1, poses=poses, jobs=1, progress=killed)
+    np.savez(poses, poses=np.ones((20, 72)), clip=np.arange(20))
+
+    with pytest.raises(ConfigError, match="beginning of another"):
+        prepare(out, count=1, poses=poses, jobs=1)
+
+
+def test_poses_and_backgrounds_are_shared_by_all_processes(tmp_path):
+    np.savez(tmp_path / "poses.npz", poses=np.zeros((2000, 72)), clip=np.arange(2000) // 20)
+    (tmp_path / "photos").mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (500, 700, 3), dtype=np.uint8)
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / f"photos/{number}.png"), noise)
+    supplies = {"poses": tmp_path / "poses.npz", "backgrounds": tmp_path / "photos"}
+
+    one = prepare(tmp_path / "one", count=2, jobs=1, **supplies)
+    two = prepare(tmp_path / "two", count=2, jobs=2, **supplies)
+
+    assert _hashes(one.out) == _hashes(two.out)
+
+
+def test_torch_gets_its_threads_back(prepared, tmp_path):
+    torch.set_num_threads(2)
+
+    prepare(tmp_path / "out", count=1, jobs=1)
+
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
