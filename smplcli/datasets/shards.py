@@ -57,7 +57,7 @@ class PreparedSplit:
     def __init__(self, folder: Path, name: str, manifest: Mapping[str, Any]) -> None:
         self.name = name
         self.crop_size = CROP_SIZE
-        self.is_synthetic = manifest["source"] == "synthetic"
+        self.is_synthetic = manifest.get("source") == "synthetic"
         shards = [shard for shard in manifest["shards"] if shard["split"] == name]
         self._paths = [folder / shard["name"] for shard in shards]
         self._starts = np.cumsum([0, *(shard["count"] for shard in shards)]).tolist()
@@ -69,7 +69,11 @@ class PreparedSplit:
         if not 0 <= index < len(self):
             raise IndexError(index)
         shard = bisect_right(self._starts, index) - 1
-        return unpack_sample(_read_shard(self._paths[shard]), index - self._starts[shard])
+        path, row = self._paths[shard], index - self._starts[shard]
+        arrays = _read_shard(path)
+        if len(arrays["pose"]) != self._starts[shard + 1] - self._starts[shard]:
+            raise UnreadableFileError(f"shard and manifest disagree on its size: {path}")
+        return unpack_sample(arrays, row)
 
     def field(self, name: str) -> np.ndarray:
         """One field of all samples, (N, ...)."""
@@ -112,12 +116,26 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     manifest = read_json(path)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise UnreadableFileError(f"not the manifest of a prepared data set: {path}")
-    for shard in manifest["shards"]:
+    shards = manifest.get("shards")
+    if not isinstance(shards, list) or not all(map(_is_shard_entry, shards)):
+        raise UnreadableFileError(f"manifest does not list its shards: {path}")
+    for shard in shards:
         if not (folder / shard["name"]).is_file():
             raise UnreadableFileError(
                 f"shard is missing: {folder / shard['name']}", hint="Run 'smplcli prepare' again."
             )
     return manifest
+
+
+def _is_shard_entry(entry: object) -> bool:
+    """Whether this names a file in the folder of the manifest, its split and its size."""
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("split"), str)
+        and isinstance(entry.get("count"), int)
+        and isinstance(entry.get("name"), str)
+        and Path(entry["name"]).name == entry["name"]
+    )
 
 
 def pack_samples(samples: Sequence[PreparedSample]) -> dict[str, np.ndarray]:
@@ -133,11 +151,18 @@ def pack_samples(samples: Sequence[PreparedSample]) -> dict[str, np.ndarray]:
 
 
 def unpack_sample(arrays: Mapping[str, np.ndarray], row: int) -> PreparedSample:
-    """One sample of a shard, its crop decoded."""
+    """One sample of a shard, its crop decoded.
+
+    Raises:
+        UnreadableFileError: The crop is damaged.
+    """
     start, stop = arrays[JPEG_OFFSETS][row : row + 2]
-    coded = cv2.imdecode(arrays[JPEG_BYTES][start:stop], cv2.IMREAD_COLOR_RGB)
+    coded = arrays[JPEG_BYTES][start:stop]
+    image = cv2.imdecode(coded, cv2.IMREAD_COLOR_RGB) if coded.size else None
+    if image is None:
+        raise UnreadableFileError(f"crop {row} of a shard is damaged")
     values = {name: arrays[name][row] for name in FIELDS}
-    return PreparedSample(**values, image=np.asarray(coded, dtype=np.uint8))
+    return PreparedSample(**values, image=np.asarray(image, dtype=np.uint8))
 
 
 def write_shard(path: Path, samples: Sequence[PreparedSample]) -> None:

@@ -108,3 +108,37 @@ def test_another_manifest_is_refused(tmp_path, manifest):
 
     with pytest.raises(UnreadableFileError):
         open_prepared(tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"split": "train", "count": 1},
+        {"name": "../train-00000.npz", "split": "train", "count": 1},
+        {"name": "train-00000.npz", "split": "train", "count": "1"},
+        "train-00000.npz",
+    ],
+)
+def test_a_manifest_that_does_not_list_its_shards_is_refused(folder, entry):
+    manifest = {"format": FORMAT, "shards": [entry]}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+    with pytest.raises(UnreadableFileError, match="does not list its shards"):
+        open_prepared(folder, "train")
+
+
+def test_a_shard_of_another_size_than_the_manifest_says_is_refused(folder, pictures):
+    write_shard(folder / "train-00001.npz", pictures[4:])
+
+    with pytest.raises(UnreadableFileError, match="disagree on its size"):
+        open_prepared(folder, "train")[4]
+
+
+def test_a_damaged_crop_is_named(folder):
+    with np.load(folder / "train-00000.npz") as shard:
+        arrays = dict(shard)
+    arrays["crop_jpeg"][:] = 0
+    np.savez(folder / "train-00000.npz", **arrays)
+
+    with pytest.raises(UnreadableFileError, match="crop 1 of a shard is damaged"):
+        open_prepared(folder, "train")[1]
