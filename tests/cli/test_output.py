@@ -2,6 +2,7 @@ import json
 import logging
 import os
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -39,14 +40,23 @@ def test_progress_of_unknown_length_still_counts(capsys):
     assert "count: 4it" in capsys.readouterr().err
 
 
+def read_to_end(leader):
+    """Everything that was written to a pseudo-terminal whose other end is closed."""
+    chunks = []
+    with suppress(OSError):  # how Linux says that there is no more
+        while chunk := os.read(leader, 4096):
+            chunks.append(chunk)
+    os.close(leader)
+    return b"".join(chunks).decode()
+
+
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
 def test_progress_draws_a_bar_in_a_terminal(monkeypatch):
     leader, follower = os.openpty()
     with os.fdopen(follower, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
         items = list(show_progress(range(3), "count"))
-        drawn = os.read(leader, 4096).decode()
-    os.close(leader)
+    drawn = read_to_end(leader)
 
     assert items == [0, 1, 2]
     assert "\r" in drawn
