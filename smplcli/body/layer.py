@@ -18,6 +18,10 @@ from smplcli.errors import ShapeError
 from smplcli.types import Floats, Ints
 
 
+CHUNK = 32
+"""Bodies skinned at a time: what one chunk needs stays in memory that the system need not clear."""
+
+
 class BodyOutput(NamedTuple):
     """Posed bodies, before translation, in the axes that the root rotation leads to."""
 
@@ -94,10 +98,10 @@ class BodyLayer(nn.Module):
     def __init__(self, model: BodyModel) -> None:
         super().__init__()
         self.skeleton = Skeleton(model)
-        shape = model.shapedirs.reshape(-1, NUM_BETAS)
-        pose = model.posedirs.reshape(len(shape), -1)
-        blend = np.concatenate([shape, pose], axis=1).T
-        self.register_buffer("template", _tensor(model.v_template).flatten(), persistent=False)
+        # Planar, all x before all y before all z: whole rows are then computed at once.
+        blend = np.concatenate([model.shapedirs, model.posedirs], axis=2).transpose(2, 1, 0)
+        blend = blend.reshape(len(blend), -1)
+        self.register_buffer("template", _tensor(model.v_template.T).flatten(), persistent=False)
         self.register_buffer("blend", _tensor(blend), persistent=False)
         self.register_buffer("weights", _tensor(model.weights.T), persistent=False)
         self.register_buffer("faces", torch.from_numpy(model.faces), persistent=False)
@@ -116,15 +120,21 @@ class BodyLayer(nn.Module):
             ShapeError: An argument has another shape.
         """
         motion = self.skeleton(full_pose, betas)
-        shaped = torch.addmm(self.template, _coefficients(full_pose, betas), self.blend)
-        points = shaped.unflatten(-1, (-1, 3))
-        carrier = torch.cat([motion.rotation, motion.offset[..., None]], dim=-1).flatten(-2)
-        skinned = (carrier.mT @ self.weights).unflatten(1, (3, 4))
-        x, y, z = points.unbind(-1)
-        rows = [
-            row[:, 0] * x + row[:, 1] * y + row[:, 2] * z + row[:, 3] for row in skinned.unbind(1)
-        ]
-        return BodyOutput(torch.stack(rows, dim=-1), motion.joints)
+        coefficients = _coefficients(full_pose, betas)
+        carrier = torch.cat([motion.rotation, motion.offset[..., None]], dim=-1).flatten(-2).mT
+        chunks = zip(coefficients.split(CHUNK), carrier.split(CHUNK), strict=True)
+        vertices = [self._skin(*chunk) for chunk in chunks]
+        whole = vertices[0] if len(vertices) == 1 else torch.cat(vertices)
+        return BodyOutput(whole, motion.joints)
+
+    def _skin(self, coefficients: Tensor, carrier: Tensor) -> Tensor:
+        """Vertices (B, V, 3) from blend coefficients (B, 217) and motions (B, 12, 24)."""
+        shaped = torch.addmm(self.template, coefficients, self.blend).unflatten(1, (3, -1))
+        rows = (carrier @ self.weights).unflatten(1, (3, 4))
+        skinned = rows[:, :, 3]
+        for axis in range(3):
+            skinned = torch.addcmul(skinned, rows[:, :, axis], shaped[:, axis, None])
+        return skinned.mT
 
 
 class JointsLayer(nn.Module):
