@@ -17,9 +17,8 @@ from smplcli.conventions import NUM_BETAS, NUM_JOINTS
 from smplcli.errors import ShapeError
 from smplcli.types import Floats, Ints
 
-
 CHUNK = 32
-"""Bodies skinned at a time: what one chunk needs stays in memory that the system need not clear."""
+"""Bodies skinned at a time; larger blocks of memory would be cleared anew for every call."""
 
 
 class BodyOutput(NamedTuple):
@@ -131,7 +130,7 @@ class BodyLayer(nn.Module):
         """Vertices (B, V, 3) from blend coefficients (B, 217) and motions (B, 12, 24)."""
         shaped = torch.addmm(self.template, coefficients, self.blend).unflatten(1, (3, -1))
         rows = (carrier @ self.weights).unflatten(1, (3, 4))
-        skinned = rows[:, :, 3]
+        skinned: Tensor = rows[:, :, 3]
         for axis in range(3):
             skinned = torch.addcmul(skinned, rows[:, :, axis], shaped[:, axis, None])
         return skinned.mT

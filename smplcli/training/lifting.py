@@ -25,7 +25,7 @@ TILT = 0.15
 """Standard deviation of the camera's turns about x and z beyond those of the data, radians."""
 
 LIMBS = tuple(
-    [index for index, joint in enumerate(SMPL_JOINTS) if joint.split("_")[-1] in names]
+    np.array([index for index, joint in enumerate(SMPL_JOINTS) if joint.split("_")[-1] in names])
     for names in (
         {"hip", "knee", "ankle", "foot"},
         {"collar", "shoulder", "elbow", "wrist", "hand"},
