@@ -169,6 +169,12 @@ def _claim(run_dir: Path, recipe: Recipe) -> None:
 
 
 def _provenance(recipe: Recipe, data: Path, body: BodyModel) -> dict[str, Any]:
+    """Facts about a run that may be published: files by their names, not by their places."""
+    files = {
+        name: path.name
+        for name in ("backbone_weights", "start_from")
+        if (path := getattr(recipe, name)) is not None
+    }
     return {
         "smplcli": smplcli.__version__,
         "torch": torch.__version__,
@@ -176,7 +182,7 @@ def _provenance(recipe: Recipe, data: Path, body: BodyModel) -> dict[str, Any]:
         "data_sha256": sha256_of(data / MANIFEST_FILE),
         "body": body.name,
         "body_sha256": body.sha256,
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": {**recipe.model_dump(mode="json"), **files},
     }
 
 
