@@ -146,7 +146,7 @@ def _as_pair(pred: Floats, gt: Floats, *, trailing: tuple[int, ...]) -> tuple[Fl
     if pred.shape != gt.shape or pred.shape[2:] != trailing or pred.ndim != 2 + len(trailing):
         wanted = ", ".join(["batch", "n", *map(str, trailing)])
         raise ShapeError(f"two arrays of ({wanted}) needed, got {pred.shape} and {gt.shape}")
-    return pred.astype(np.float64), gt.astype(np.float64)
+    return np.asarray(pred, dtype=np.float64), np.asarray(gt, dtype=np.float64)
 
 
 def _mean_distance(pred: Floats, gt: Floats) -> Floats:
