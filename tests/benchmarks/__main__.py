@@ -16,7 +16,7 @@ ROW = "{:<54} {:>9} {:>9} {:>7} {:>6}  {}"
 
 def main() -> None:
     """Run all duels and print a line for each."""
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} thread, {platform.processor()}")
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} thread, {platform.platform()}")
     print(ROW.format("", "ours ms", "theirs ms", "ratio", "reach", "theirs"))
     for module in MODULES:
         for duel in module.duels():
