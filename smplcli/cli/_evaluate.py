@@ -47,7 +47,7 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure the errors of a network. Predictions in a file are measured as well."""
-    project, data = open_project(data)
+    project, data = open_project(data, target)
     target = open_target(project, target)
     settings = project.settings
     split = split or settings.evaluate.split

@@ -36,7 +36,7 @@ def submit(
     as_json: JsonOption = False,
 ) -> None:
     """Write and check the file that the 3DPW challenge takes."""
-    project, data = open_project(data)
+    project, data = open_project(data, target)
     target = open_target(project, target)
     settings = project.settings
 

@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from smplcli.workflows.project import Project
 
 
-def open_project(data: Path | None) -> "tuple[Project, Path]":
+def open_project(data: Path | None, target: Path | None = None) -> "tuple[Project, Path]":
     """Find the project and the data set to work on, and say which they are."""
-    from smplcli.workflows.project import data_set, find_project
+    from smplcli.workflows.project import data_set, evaluation_target, find_project
 
     project = find_project(data)
     note(project.notice)
+    if target is not None:
+        evaluation_target(project, target)  # a wrong path is named before any data is asked for
     found = data_set(project, data)
     note(f"data: {found}")
     return project, found

@@ -54,6 +54,13 @@ def test_the_step_before_is_named_where_it_has_not_run(command):
 
 
 @pytest.mark.parametrize("command", TARGETED)
+def test_a_wrong_target_is_named_even_where_there_is_no_data(command):
+    stderr = refused([command, "nope.safetensors"], code=3)
+
+    assert "error: checkpoint or predictions not found: nope.safetensors" in stderr
+
+
+@pytest.mark.parametrize("command", TARGETED)
 def test_training_is_named_where_there_is_no_run(command):
     Path("smplcli-demo/data/x").mkdir(parents=True)
     Path("smplcli-demo/data/x/manifest.json").touch()
