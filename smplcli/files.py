@@ -93,24 +93,16 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def write_npz(
-    path: Path,
-    arrays: Mapping[str, np.ndarray],
-    *,
-    compressed: bool = False,
-    overwrite: bool = True,
-) -> None:
+def write_npz(path: Path, arrays: Mapping[str, np.ndarray], *, overwrite: bool = True) -> None:
     """Write plain arrays; the same arrays give the same bytes.
 
     Raises:
         OutputExistsError: ``path`` exists and ``overwrite`` is false.
         ResourceError: The folder cannot be written or the disk is full.
     """
-    method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     with atomic_write(path, overwrite=overwrite) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             member = zipfile.ZipInfo(f"{name}.npy")  # its date is fixed: 1980
-            member.compress_type = method
             with archive.open(member, "w", force_zip64=True) as stream:
                 npy.write_array(stream, np.asanyarray(array), allow_pickle=False)
 

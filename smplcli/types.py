@@ -11,16 +11,6 @@ Ints = NDArray[np.integer[Any]]
 Pixels = NDArray[np.uint8]
 
 
-class SMPLParams(NamedTuple):
-    """Pose and shape of a batch of bodies."""
-
-    full_pose: Tensor
-    """(B, 24, 3, 3) rotation matrices: the root in camera axes, the rest relative to parents."""
-
-    betas: Tensor
-    """(B, 10) shape coefficients, standard deviations."""
-
-
 class Camera(NamedTuple):
     """Pinhole cameras of full images."""
 

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 import smplcli
@@ -18,7 +17,7 @@ from smplcli.datasets.samples import SampleSet
 from smplcli.datasets.schema import MANIFEST_FILE
 from smplcli.datasets.shards import PreparedSplit, open_prepared
 from smplcli.errors import ConfigError
-from smplcli.evaluation.inference import predict_samples
+from smplcli.evaluation.inference import index_batches, predict_samples
 from smplcli.evaluation.protocols import SMPL24
 from smplcli.evaluation.scoring import score_predictions, summarise, truth_of
 from smplcli.files import atomic_write, sha256_of
@@ -27,11 +26,10 @@ from smplcli.models.weights import load_network, save_network
 from smplcli.rotations import aa_to_rotmat, rotmat_to_rot6d
 from smplcli.training.config import Recipe, read_recipe, recipe_to_toml
 from smplcli.training.loop import Run, run_training
-from smplcli.types import Ints
 from smplcli.workflows.devices import choose_device
 from smplcli.workflows.progress import Progress, no_progress
+from smplcli.workflows.project import BEST_FILE
 
-BEST_FILE = "best.safetensors"
 CONFIG_FILE = "config.toml"
 VALIDATION_BATCH = 64
 
@@ -194,15 +192,12 @@ def _save_best(
 
 def _validator(split: PreparedSplit, model: BodyModel) -> Callable[[Network], dict[str, float]]:
     layer, truth = BodyLayer(model), truth_of(split)
+    batches = index_batches(len(split), VALIDATION_BATCH)
 
     def validate(network: Network) -> dict[str, float]:
-        predictions = predict_samples(network, split, _batches(len(split)))
-        scores = score_predictions(SMPL24, layer, predictions, truth, _batches(len(split)))
+        predictions = predict_samples(network, split, batches)
+        scores = score_predictions(SMPL24, layer, predictions, truth, batches)
         measured = summarise(SMPL24, scores, split=split.name, body=model.name)
         return {m.metric: float("nan") if m.value is None else m.value for m in measured}
 
     return validate
-
-
-def _batches(count: int) -> list[Ints]:
-    return np.array_split(np.arange(count), -(-count // VALIDATION_BATCH))
