@@ -17,11 +17,13 @@ from smplcli.conventions import (
     COCO17_JOINTS,
     NUM_BETAS,
     NUM_JOINTS,
+    OPENPOSE25_JOINTS,
     SCALE_PIXELS,
     SPIN24_JOINTS,
 )
 from smplcli.datasets.backgrounds import PhotoLibrary, draw_background
 from smplcli.datasets.dressing import Body, View, Wardrobe
+from smplcli.datasets.joint_orders import reorder_joints
 from smplcli.datasets.occluders import draw_occluders, hide_below
 from smplcli.datasets.photography import cast_shadow, cut_off, draw_light, paste, photograph
 from smplcli.datasets.poses import Clips, draw_pose
@@ -154,6 +156,9 @@ class Studio:
             transl=shot.body.transl,
             part=part,
             S=spin,
+            openpose=reorder_joints(keypoints, COCO17_JOINTS, OPENPOSE25_JOINTS),
+            head_size=0.0,
+            activity="",
             keypoints=keypoints,
             detected=self._detect(image, keypoints),
             part_map=self._wardrobe.part_map(shot.body, shot.view),
@@ -208,12 +213,9 @@ def _frame(rng: np.random.Generator, body: Body, focal: float) -> tuple[View, bo
 
 def _spin_joints(keypoints: Floats, body: Body) -> tuple[Floats, Floats]:
     """SPIN's 24 joints in 2D (24, 3) and 3D (24, 4); those that COCO does not have stay zero."""
-    part = np.zeros((len(SPIN24_JOINTS), 3), np.float32)
-    spin = np.zeros((len(SPIN24_JOINTS), 4), np.float32)
     from_pelvis = body.joints3d[NUM_JOINTS:] - body.joints3d[0]
-    for row, name in enumerate(SPIN24_JOINTS):
-        if name in COCO17_JOINTS:
-            joint = COCO17_JOINTS.index(name)
-            part[row] = keypoints[joint]
-            spin[row] = [*from_pelvis[joint], 1]
-    return part, spin
+    known = np.column_stack([from_pelvis, np.ones(len(from_pelvis))])
+    return (
+        reorder_joints(keypoints, COCO17_JOINTS, SPIN24_JOINTS),
+        reorder_joints(known, COCO17_JOINTS, SPIN24_JOINTS),
+    )

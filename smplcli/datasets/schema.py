@@ -30,6 +30,9 @@ FIELDS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     "transl": (np.float32, (3,)),
     "part": (np.float32, (24, 3)),
     "S": (np.float32, (24, 4)),
+    "openpose": (np.float32, (25, 3)),
+    "head_size": (np.float32, ()),
+    "activity": (np.str_, ()),
     "keypoints": (np.float32, (17, 3)),
     "detected": (np.float32, (17, 3)),
     "part_map": (np.uint8, (PART_SIZE, PART_SIZE)),
@@ -40,7 +43,8 @@ FIELDS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
 ``imgname`` is ``<sequence>/<picture>``. ``center`` is in image pixels and ``scale`` the side of
 the person's square over 200 pixels. ``pose`` is axis-angle with the root in camera axes,
 ``transl`` in metres. ``part`` (x, y, confidence) and ``S`` (metres from the pelvis, confidence)
-are SPIN's 24 joints. ``keypoints`` are COCO's 17: image pixels, and 1 where known and inside the
+are SPIN's 24 joints, ``openpose`` (x, y, confidence) OpenPose's 25. ``head_size`` is what PCKh is
+relative to, pixels, 0 where unknown; ``activity`` is MPII's, empty where unknown. ``keypoints`` are COCO's 17: image pixels, and 1 where known and inside the
 picture. ``detected`` is what the detector found: image pixels and score, zeros for nothing.
 ``part_map`` labels the stored crop. ``crop_to_image`` is the affine map from crop pixels to image
 pixels.

@@ -43,6 +43,9 @@ class PreparedSample(NamedTuple):
     transl: Floats
     part: Floats
     S: Floats
+    openpose: Floats
+    head_size: float
+    activity: str
     keypoints: Floats
     detected: Floats
     part_map: Pixels

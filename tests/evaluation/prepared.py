@@ -29,7 +29,7 @@ def sample(imgname, person_id, *, seed, **changes):
     values = {
         "imgname": imgname,
         "person_id": person_id,
-        "gender": "neutral",
+        "gender": "n",
         "image_size": np.array([640, 480]),
         "center": np.array([300.0, 200.0]),
         "scale": 1.2,
@@ -40,6 +40,9 @@ def sample(imgname, person_id, *, seed, **changes):
         "transl": np.array([0.0, 0, 5]),
         "part": np.zeros((24, 3)),
         "S": np.zeros((24, 4)),
+        "openpose": np.zeros((25, 3)),
+        "head_size": 0.0,
+        "activity": "",
         "keypoints": np.zeros((17, 3)),
         "detected": np.concatenate(
             [rng.uniform(100, 400, size=(17, 2)), np.full((17, 1), 0.9)], axis=1
