@@ -40,14 +40,14 @@ FIELDS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
 }
 """Type and shape per sample.
 
-``imgname`` is ``<sequence>/<picture>``. ``center`` is in image pixels and ``scale`` the side of
-the person's square over 200 pixels. ``pose`` is axis-angle with the root in camera axes,
-``transl`` in metres. ``part`` (x, y, confidence) and ``S`` (metres from the pelvis, confidence)
-are SPIN's 24 joints, ``openpose`` (x, y, confidence) OpenPose's 25. ``head_size`` is what PCKh is
-relative to, pixels, 0 where unknown; ``activity`` is MPII's, empty where unknown. ``keypoints`` are COCO's 17: image pixels, and 1 where known and inside the
-picture. ``detected`` is what the detector found: image pixels and score, zeros for nothing.
-``part_map`` labels the stored crop. ``crop_to_image`` is the affine map from crop pixels to image
-pixels.
+``imgname`` is ``<sequence>/<picture>``; ``gender`` is n, m or f. ``center`` is in image pixels and
+``scale`` the side of the person's square over 200 pixels. ``pose`` is axis-angle with the root in
+camera axes, ``transl`` in metres. ``part`` (x, y, confidence) and ``S`` (metres from the pelvis,
+confidence) are SPIN's 24 joints, ``openpose`` (x, y, confidence) OpenPose's 25. ``head_size`` is
+what PCKh is relative to, pixels, 0 where unknown; ``activity`` is MPII's, empty where unknown.
+``keypoints`` are COCO's 17: image pixels, and 1 where known and inside the picture. ``detected`` is
+what the detector found: image pixels and score, zeros for nothing. ``part_map`` labels the stored
+crop. ``crop_to_image`` is the affine map from crop pixels to image pixels.
 """
 
 JPEG_BYTES, JPEG_OFFSETS = "crop_jpeg", "crop_offsets"
