@@ -6,14 +6,12 @@ import numpy as np
 
 from smplcli.body.files import load_body
 from smplcli.datasets.scenes import Studio
-from smplcli.datasets.schema import CROP_SIZE
 from smplcli.datasets.shards import pack_samples, unpack_sample
 
 
 class FewPeople:
     """A split like those on disk."""
 
-    crop_size = CROP_SIZE
     name = "train"
 
     def __init__(self, samples):

@@ -24,7 +24,8 @@ from smplcli.crops import (
     transform_points,
 )
 from smplcli.datasets.keypoint_noise import corrupt_keypoints
-from smplcli.datasets.shards import PreparedSplit
+from smplcli.datasets.schema import UNKNOWN_PART
+from smplcli.datasets.shards import PreparedSample, PreparedSplit
 from smplcli.models.preprocess import crop_to_unit
 from smplcli.rotations import aa_to_rotmat, mirror_rotmat
 from smplcli.types import Floats, Pixels
@@ -118,7 +119,8 @@ class SampleSet(Dataset[Sample]):
             plan.center, plan.size, self.size, rotation=plan.rotation, mirror=plan.mirror
         )
         to_image = stored.crop_to_image.astype(np.float64)
-        image = extract_crop(stored.image, compose_affine(matrix, to_image), self.size)
+        stored_to_crop = compose_affine(matrix, to_image)
+        image = extract_crop(stored.image, stored_to_crop, self.size)
         if self.augmentation is not None:
             image = _recolour(image, self.augmentation.colour, rng)
         exact = _move_keypoints(matrix, stored.keypoints, plan.mirror)
@@ -135,7 +137,7 @@ class SampleSet(Dataset[Sample]):
             principal_point=torch.from_numpy(
                 transform_points(matrix, camera[None, :2, 2])[0]
             ).float(),
-            part_map=self._part_map(stored.part_map, matrix, to_image, plan.mirror),
+            part_map=self._part_map(stored, stored_to_crop, plan.mirror),
             row=torch.tensor(index),
         )
 
@@ -157,21 +159,22 @@ class SampleSet(Dataset[Sample]):
 
     def _part_map(
         self,
-        stored: Pixels,
-        matrix: Floats,
-        to_image: Floats,
+        stored: PreparedSample,
+        stored_to_crop: Floats,
         mirror: bool,  # noqa: FBT001 - private
     ) -> Tensor:
         """Labels of the augmented crop, read from the stored crop's at the nearest pixel."""
+        shape = (self.part_size, self.part_size)
+        if (stored.part_map == UNKNOWN_PART).all():
+            return torch.full(shape, -1)
         # Both maps are small pictures of crops: their pixels are blocks of crop pixels.
         coarse = _block_matrix(self.size / self.part_size)
-        fine = _block_matrix(self.split.crop_size / stored.shape[0])
-        crop_to_stored = invert_affine(compose_affine(matrix, to_image))
-        to_stored = compose_affine(invert_affine(fine), compose_affine(crop_to_stored, coarse))
+        fine = _block_matrix(len(stored.image) / len(stored.part_map))
+        crop_to_stored = compose_affine(invert_affine(stored_to_crop), coarse)
         labels = cv2.warpAffine(
-            stored,
-            to_stored,
-            (self.part_size, self.part_size),
+            stored.part_map,
+            compose_affine(invert_affine(fine), crop_to_stored),
+            shape,
             flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
         ).astype(np.int64)
         return torch.from_numpy(PART_MIRROR[labels] if mirror else labels)

@@ -11,6 +11,9 @@ CONTEXT = 1.5
 PART_SIZE = 56
 """Side of a part map, which covers the stored crop (PARE's resolution)."""
 
+UNKNOWN_PART = 255
+"""Every pixel of the part map of somebody whose body is not known."""
+
 SHARD_SIZE = 200
 """Samples per shard: the unit of work and of what a killed run keeps."""
 
@@ -47,7 +50,8 @@ confidence) are SPIN's 24 joints, ``openpose`` (x, y, confidence) OpenPose's 25.
 what PCKh is relative to, pixels, 0 where unknown; ``activity`` is MPII's, empty where unknown.
 ``keypoints`` are COCO's 17: image pixels, and 1 if known and inside the picture. ``detected`` is
 what the detector found: image pixels and score, zeros for nothing. ``part_map`` labels the stored
-crop. ``crop_to_image`` is the affine map from crop pixels to image pixels.
+crop: 0 for background, joint + 1 for its part, or `UNKNOWN_PART` everywhere. ``crop_to_image`` is
+the affine map from crop pixels to image pixels.
 """
 
 JPEG_BYTES, JPEG_OFFSETS = "crop_jpeg", "crop_offsets"

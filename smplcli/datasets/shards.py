@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 from smplcli.datasets.schema import (
-    CROP_SIZE,
     FIELDS,
     JPEG_BYTES,
     JPEG_OFFSETS,
@@ -51,7 +50,7 @@ class PreparedSample(NamedTuple):
     part_map: Pixels
     crop_to_image: Floats
     image: Pixels
-    """(256, 256, 3) the stored crop, RGB."""
+    """(S, S, 3) the stored crop, RGB."""
 
 
 class PreparedSplit:
@@ -59,7 +58,6 @@ class PreparedSplit:
 
     def __init__(self, folder: Path, name: str, manifest: Mapping[str, Any]) -> None:
         self.name = name
-        self.crop_size = CROP_SIZE
         self.is_synthetic = manifest.get("source") == "synthetic"
         shards = [shard for shard in manifest["shards"] if shard["split"] == name]
         self._paths = [folder / shard["name"] for shard in shards]

@@ -9,6 +9,7 @@ from smplcli.body.layer import JointsLayer
 from smplcli.conventions import COCO17_JOINTS, NUM_JOINTS
 from smplcli.datasets.keypoint_noise import corrupt_keypoints
 from smplcli.datasets.samples import PART_MIRROR, AugmentationConfig, SampleSet
+from smplcli.datasets.schema import UNKNOWN_PART
 from smplcli.models.preprocess import crop_to_unit
 from tests.people import FewPeople, few_people
 
@@ -84,6 +85,28 @@ def test_part_map_follows_the_picture(split):
         on_person = sample.part_map[cells[:, 1], cells[:, 0]] > 0
 
         assert on_person.float().mean() > 0.6
+
+
+def test_parts_that_nobody_knows_are_minus_one_everywhere(split):
+    unknown = np.full_like(split[0].part_map, UNKNOWN_PART)
+    nobody_knows = FewPeople([split[0]._replace(part_map=unknown), split[1]])
+    samples = _samples(nobody_knows)
+
+    assert (samples[0, 0].part_map == -1).all()
+    assert (samples[0, 1].part_map >= 0).all()
+
+
+def test_a_larger_stored_crop_gives_the_same_sample(split):
+    stored = split[0]
+    doubled = stored._replace(
+        image=stored.image.repeat(2, axis=0).repeat(2, axis=1),
+        crop_to_image=np.array([[0.5, 0, -0.25], [0, 0.5, -0.25]]),
+    )
+
+    small, large = (_samples(FewPeople([one]))[0, 0] for one in (stored, doubled))
+
+    assert torch.equal(small.part_map, large.part_map)
+    assert (small.image.float() - large.image.float()).abs().mean() < 3
 
 
 def test_a_sample_is_a_function_of_seed_epoch_and_index(split):
