@@ -1,0 +1,237 @@
+"""3DPW on disk: where its folders are, and what a sequence file holds once it is checked."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from smplcli.body.unpickle import load_pickle
+from smplcli.conventions import NUM_BETAS, NUM_JOINTS
+from smplcli.datasets.listing import what_is_there
+from smplcli.datasets.threedpw_labels import COCO18_JOINTS, Cameras
+from smplcli.errors import MissingFileError, UnreadableFileError
+from smplcli.types import Floats, Ints
+
+SEQUENCE_FOLDER, IMAGE_FOLDER = "sequenceFiles", "imageFiles"
+SPLIT_FOLDERS = {
+    "train": ("train",),
+    "validation": ("validation", "val"),
+    "test": ("test",),
+}
+"""Names of each split's folder; some descriptions call validation ``val``."""
+
+MAX_LABEL = 1e6
+"""Larger numbers are no metres, radians or pixels of this data set."""
+
+MAX_SKEW = 1e-3
+"""How far rows of a camera's rotation may be from orthonormal."""
+
+GENDERS = {"m": "m", "male": "m", "f": "f", "female": "f"}
+
+UNREADABLE = "sequence file unreadable"
+DISAGREE = "sequence file disagrees about people or frames"
+NOT_NUMBERS = "labels are not finite numbers"
+NO_GENDER = "gender is neither m nor f"
+NO_CAMERA = "camera is none"
+
+
+class DamagedLabelsError(Exception):
+    """Labels that cannot be used; the text is the reason that is counted."""
+
+
+class SequenceFile(NamedTuple):
+    """One sequence on disk."""
+
+    split: str
+    name: str
+    path: Path
+    image_dir: Path
+
+
+class Track(NamedTuple):
+    """One person through a sequence of N frames."""
+
+    gender: str
+    pose: Floats
+    """(N, 72), the root in world axes."""
+
+    trans: Floats
+    """(N, 3), metres, world axes."""
+
+    shape: Floats
+    """(10,)."""
+
+    joints: Floats
+    """(N, 24, 3), metres, world axes."""
+
+    keypoints: Floats
+    """(N, 18, 3) x, y, confidence."""
+
+    has_camera: Floats
+    """(N,) 1 where the camera was aligned for this person."""
+
+    def at(self, frames: Ints) -> "Track":
+        """The person in some frames (M,)."""
+        return Track(
+            self.gender,
+            self.pose[frames],
+            self.trans[frames],
+            self.shape,
+            self.joints[frames],
+            self.keypoints[frames],
+            self.has_camera[frames],
+        )
+
+
+def find_sequences(root: Path, splits: Sequence[str]) -> list[SequenceFile]:
+    """Sequences below the data set's folder, or the one above or below it, by split and name.
+
+    Raises:
+        MissingFileError: There are none.
+    """
+    for folder in _candidates(root):
+        images, sequences = _unfold(folder / IMAGE_FOLDER), _unfold(folder / SEQUENCE_FOLDER)
+        if images.is_dir() and sequences.is_dir():
+            found = [*_sequence_files(sequences, images, splits)]
+            if found:
+                return found
+    raise MissingFileError(
+        f"no 3DPW in folder: {root}: expected {IMAGE_FOLDER}/<sequence>/image_00000.jpg and "
+        f"{SEQUENCE_FOLDER}/{{{','.join(splits)}}}/<sequence>.pkl, found {what_is_there(root)}",
+        hint="Name the folder into which imageFiles.zip and sequenceFiles.zip were unpacked.",
+    )
+
+
+def _candidates(root: Path) -> Iterator[Path]:
+    yield root
+    yield root.absolute().parent
+    if root.is_dir():
+        yield from sorted(entry for entry in root.iterdir() if entry.is_dir())
+
+
+def _unfold(folder: Path) -> Path:
+    """The folder, or that of the same name in it, which some programs unpack to."""
+    inner = folder / folder.name
+    return inner if inner.is_dir() else folder
+
+
+def _sequence_files(
+    sequences: Path, images: Path, splits: Sequence[str]
+) -> Iterator[SequenceFile]:
+    for split in splits:
+        for name in SPLIT_FOLDERS[split]:
+            for path in sorted((sequences / name).glob("*.pkl")):
+                if not path.name.startswith("."):
+                    yield SequenceFile(split, path.stem, path, images / path.stem)
+
+
+def read_sequence_file(path: Path) -> Mapping[str, Any]:
+    """Content of a sequence file.
+
+    Raises:
+        HostileFileError: It asks for anything but data.
+        DamagedLabelsError: It holds no dictionary.
+    """
+    try:
+        content = load_pickle(path)
+    except UnreadableFileError as error:
+        raise DamagedLabelsError(UNREADABLE) from error
+    if not isinstance(content, dict):
+        raise DamagedLabelsError(UNREADABLE)
+    return content
+
+
+def read_cameras(content: Mapping[str, Any]) -> Cameras:
+    """Cameras of all frames; those of single frames may still hold anything.
+
+    Raises:
+        DamagedLabelsError: There are none.
+    """
+    poses = _numbers(_entry(content, "cam_poses"), (None, 4, 4))
+    cam_int = _numbers(_entry(content, "cam_intrinsics"), (3, 3))
+    is_camera = cam_int[0, 0] > 0 and cam_int[1, 1] > 0 and (cam_int[2] == [0, 0, 1]).all()
+    if not (is_sane(cam_int[None]).all() and is_camera):
+        raise DamagedLabelsError(NO_CAMERA)
+    return Cameras(poses[:, :3, :3], poses[:, :3, 3], cam_int)
+
+
+def count_people(content: Mapping[str, Any]) -> int:
+    """People that the file is about.
+
+    Raises:
+        DamagedLabelsError: It does not say.
+    """
+    poses = _entry(content, "poses")
+    if not isinstance(poses, list | tuple):
+        raise DamagedLabelsError(DISAGREE)
+    return len(poses)
+
+
+def read_track(content: Mapping[str, Any], person: int, num_frames: int) -> Track:
+    """Labels of one person, checked except for what single frames hold.
+
+    Raises:
+        DamagedLabelsError: Some are missing, of another shape, or hold for no frame.
+    """
+
+    def of(key: str) -> Any:
+        people = _entry(content, key)
+        if not isinstance(people, list | tuple) or len(people) != count_people(content):
+            raise DamagedLabelsError(DISAGREE)
+        return people[person]
+
+    gender = GENDERS.get(str(of("genders")).lower())
+    if gender is None:
+        raise DamagedLabelsError(NO_GENDER)
+    joints = _numbers(of("jointPositions"), (num_frames, 3 * NUM_JOINTS))
+    keypoints = _numbers(of("poses2d"), (num_frames, 3, len(COCO18_JOINTS)))
+    return Track(
+        gender=gender,
+        pose=_numbers(of("poses"), (num_frames, 3 * NUM_JOINTS)),
+        trans=_numbers(of("trans"), (num_frames, 3)),
+        shape=_shape(of("betas")),
+        joints=joints.reshape(num_frames, NUM_JOINTS, 3),
+        keypoints=keypoints.swapaxes(1, 2),
+        has_camera=_numbers(of("campose_valid"), (num_frames,)),
+    )
+
+
+def is_sane(labels: Floats) -> np.ndarray:
+    """Whether everything in each of N rows (N, ...) is a number that may be a label, (N,)."""
+    return np.asarray((np.abs(labels) < MAX_LABEL).reshape(len(labels), -1).all(axis=1))
+
+
+def is_rotation(matrices: Floats) -> np.ndarray:
+    """Whether each of N matrices (N, 3, 3) turns and does nothing else, (N,)."""
+    skew = np.abs(matrices @ matrices.mT - np.eye(3)).max(axis=(1, 2))
+    return np.asarray((skew < MAX_SKEW) & (np.linalg.det(matrices) > 0))
+
+
+def _entry(content: Mapping[str, Any], key: str) -> Any:
+    if key not in content:
+        raise DamagedLabelsError(f"sequence file has no {key}")
+    return content[key]
+
+
+def _shape(betas: Any) -> Floats:
+    """The first 10 of 10 or of 300; the rest is zero where there are more."""
+    numbers = _numbers(betas, (None,) if getattr(betas, "ndim", 1) == 1 else (None, None))
+    shape = np.atleast_2d(numbers)[:1, :NUM_BETAS]
+    if shape.shape != (1, NUM_BETAS):
+        raise DamagedLabelsError(DISAGREE)
+    if not is_sane(shape).all():
+        raise DamagedLabelsError(NOT_NUMBERS)
+    return np.asarray(shape[0])
+
+
+def _numbers(value: Any, shape: tuple[int | None, ...]) -> Floats:
+    """A float64 array of this shape, in which ``None`` is any length."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
+        raise DamagedLabelsError(NOT_NUMBERS)
+    fits = len(value.shape) == len(shape) and all(
+        wanted in (None, length) for wanted, length in zip(shape, value.shape, strict=True)
+    )
+    if not fits:
+        raise DamagedLabelsError(DISAGREE)
+    return value.astype(np.float64)
