@@ -4,14 +4,71 @@ A sample that holds a NaN or an infinity gets NaN and leaves the others alone; w
 must count such samples (`numpy.mean` would pass the NaN on, `numpy.nanmean` would hide it).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from smplcli.conventions import METRES_TO_MM, PELVIS
 from smplcli.errors import ShapeError
-from smplcli.types import Floats
+from smplcli.types import Floats, Ints
 
 COLLAPSED = 1e-12
 """Points whose spread is below this share of their distance from the origin are one point."""
+
+AUC_LAST = 199.0
+"""Last threshold of the area under the curve, mm; the 3DPW challenge stops short of 200."""
+
+
+class Similarity(NamedTuple):
+    """What moves each set of points best onto another, without reflection."""
+
+    rotation: Floats
+    """(batch, 3, 3); NaN where a point is not finite."""
+
+    scale: Floats
+    """(batch,); 0 where all predicted points coincide, so that nothing has a best scale."""
+
+    pred_centre: Floats
+    """(batch, 1, 3)."""
+
+    gt_centre: Floats
+    """(batch, 1, 3)."""
+
+    def apply(self, points: Floats) -> Floats:
+        """Move (batch, points, 3)."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            turned = (points - self.pred_centre) @ self.rotation.swapaxes(1, 2)
+            moved: Floats = self.scale[:, None, None] * turned + self.gt_centre
+        return moved
+
+
+def distances(pred_points: Floats, gt_points: Floats) -> Floats:
+    """Distance of every point from where it should be.
+
+    Args:
+        pred_points: (batch, points, 3), metres.
+        gt_points: Same shape, unit, axes and order.
+
+    Returns:
+        (batch, points), millimetres; NaN for all points of a sample that holds a value which is
+        not finite.
+
+    Raises:
+        ShapeError: The shapes differ or are not (batch, points, 3).
+    """
+    pred, gt = _as_pair(pred_points, gt_points, trailing=(3,))
+    with np.errstate(invalid="ignore", over="ignore"):
+        offset = pred - gt
+        # Twice as fast as numpy's norm over so short an axis.
+        result = METRES_TO_MM * np.sqrt(np.einsum("bpc,bpc->bp", offset, offset))
+    return _whole_or_nan(result)
+
+
+def aligned_on(points: Floats, root: Floats) -> Floats:
+    """Points (batch, points, 3) seen from a root (batch, 3), in double precision."""
+    with np.errstate(invalid="ignore"):
+        moved: Floats = np.asarray(points, dtype=np.float64) - root[:, None]
+    return moved
 
 
 def mpjpe(pred_joints3d: Floats, gt_joints3d: Floats, *, root: int | None = PELVIS) -> Floats:
@@ -33,10 +90,8 @@ def mpjpe(pred_joints3d: Floats, gt_joints3d: Floats, *, root: int | None = PELV
     """
     pred, gt = _as_pair(pred_joints3d, gt_joints3d, trailing=(3,))
     if root is not None:
-        with np.errstate(invalid="ignore"):
-            pred = pred - pred[:, root, None]
-            gt = gt - gt[:, root, None]
-    return _mean_distance(pred, gt)
+        pred, gt = aligned_on(pred, pred[:, root]), aligned_on(gt, gt[:, root])
+    return distances(pred, gt).mean(axis=-1)
 
 
 def pa_mpjpe(pred_joints3d: Floats, gt_joints3d: Floats) -> Floats:
@@ -52,8 +107,7 @@ def pa_mpjpe(pred_joints3d: Floats, gt_joints3d: Floats) -> Floats:
     Raises:
         ShapeError: The shapes differ or are not (batch, joints, 3).
     """
-    pred, gt = _as_pair(pred_joints3d, gt_joints3d, trailing=(3,))
-    return _mean_distance(procrustes_align(pred, gt), gt)
+    return distances(procrustes_align(pred_joints3d, gt_joints3d), gt_joints3d).mean(axis=-1)
 
 
 def pve(
@@ -74,19 +128,19 @@ def pve(
         ShapeError: The shapes of the vertices differ or are not (batch, vertices, 3).
     """
     pred, gt = _as_pair(pred_vertices, gt_vertices, trailing=(3,))
-    with np.errstate(invalid="ignore"):
-        return _mean_distance(pred - pred_root[:, None], gt - gt_root[:, None])
+    return distances(aligned_on(pred, pred_root), aligned_on(gt, gt_root)).mean(axis=-1)
 
 
-def mpjae(pred_rotations: Floats, gt_rotations: Floats) -> Floats:
-    """Mean angle between predicted and true orientations of body parts.
+def angles(pred_rotations: Floats, gt_rotations: Floats) -> Floats:
+    """Angle between predicted and true orientation of every body part.
 
     Args:
         pred_rotations: Global rotations (accumulated along the chain), (batch, parts, 3, 3).
         gt_rotations: Reference rotations, same shape, axes and order of parts.
 
     Returns:
-        Error of each sample, (batch,), degrees.
+        (batch, parts), degrees; NaN for all parts of a sample that holds a value which is not
+        finite.
 
     Raises:
         ShapeError: The shapes differ or are not (batch, parts, 3, 3).
@@ -101,7 +155,120 @@ def mpjae(pred_rotations: Floats, gt_rotations: Floats) -> Floats:
         cosine = (np.trace(turn, axis1=-2, axis2=-1) - 1) / 2
         # The arc cosine alone loses half of the digits near 0 and 180 degrees.
         angle = np.arctan2(np.linalg.norm(axis, axis=0) / 2, cosine)
-    return _finite_or_nan(np.degrees(angle).mean(axis=-1))
+    return _whole_or_nan(np.degrees(angle))
+
+
+def mpjae(pred_rotations: Floats, gt_rotations: Floats) -> Floats:
+    """Mean of `angles` over the parts of each sample, (batch,), degrees."""
+    return angles(pred_rotations, gt_rotations).mean(axis=-1)
+
+
+def pck(errors: Floats, threshold: float) -> Floats:
+    """Which points are as near as a threshold, in percent: 100 or 0, NaN where the error is NaN.
+
+    Args:
+        errors: Distances of any shape.
+        threshold: In the unit of the errors; a point exactly as far still counts.
+
+    Source:
+        3DPW challenge, github.com/aymenmir1/3dpw-eval, evaluate.py: compute_pck.
+    """
+    return np.where(np.isnan(errors), np.nan, 100.0 * (errors <= threshold))
+
+
+def auc(errors: Floats) -> Floats:
+    """Area under the curve of `pck` over thresholds of 0 to 199 mm, in percent.
+
+    The curve is known at every whole millimetre and straight in between. It is linear in the
+    points, so that every point has an area of its own and their mean is the area of all.
+
+    Args:
+        errors: Distances of any shape, millimetres.
+
+    Returns:
+        Same shape; NaN where the error is NaN.
+
+    Source:
+        3DPW challenge, github.com/aymenmir1/3dpw-eval, evaluate.py: compute_auc.
+    """
+    reached = np.ceil(errors)  # the first threshold at which the point counts
+    area = np.clip((AUC_LAST - reached + 0.5) / AUC_LAST, 0.0, 1.0)
+    area = np.where(reached > AUC_LAST, 0.0, area)
+    return np.where(np.isnan(errors), np.nan, 100.0 * area)
+
+
+def coordinate_errors(pred_joints3d: Floats, gt_joints3d: Floats) -> Floats:
+    """Mean absolute difference of the coordinates of every joint, nothing aligned.
+
+    Args:
+        pred_joints3d: Predicted joints, (batch, joints, 3), metres, camera axes.
+        gt_joints3d: Reference joints, same shape, unit, axes and joint order.
+
+    Returns:
+        (batch, joints), millimetres. For errors alike in all directions this is half of their
+        length: it is no MPJPE.
+
+    Raises:
+        ShapeError: The shapes differ or are not (batch, joints, 3).
+
+    Source:
+        Template of ETH Zurich's "Machine Perception" project, scripts/evaluate.py.
+    """
+    pred, gt = _as_pair(pred_joints3d, gt_joints3d, trailing=(3,))
+    with np.errstate(invalid="ignore"):
+        return _whole_or_nan(METRES_TO_MM * np.abs(pred - gt).mean(axis=-1))
+
+
+def acceleration_errors(offsets: Floats, before: Ints, after: Ints) -> Floats:
+    """Difference of the accelerations of predicted and true joints.
+
+    Args:
+        offsets: (samples, joints, 3) predicted minus true joints, each set seen from its root,
+            metres.
+        before: (samples,) row of the same person one frame earlier, -1 if there is none.
+        after: (samples,) row one frame later, -1 if there is none.
+
+    Returns:
+        (samples,), millimetres per frame squared; NaN without both neighbours.
+
+    Source:
+        Kanazawa et al., "Learning 3D Human Dynamics from Video", CVPR 2019, section 5.
+    """
+    bend = offsets[before] - 2 * offsets + offsets[after]
+    errors = METRES_TO_MM * np.sqrt(np.einsum("njc,njc->nj", bend, bend)).mean(axis=-1)
+    return np.where((before < 0) | (after < 0), np.nan, errors)
+
+
+def similarity(pred_points: Floats, gt_points: Floats) -> Similarity:
+    """Rotation, scale and translation that move predictions best onto references.
+
+    Args:
+        pred_points: (batch, points, 3).
+        gt_points: Same shape, order and unit.
+
+    Raises:
+        ShapeError: The shapes differ or are not (batch, points, 3).
+
+    Source:
+        Umeyama, "Least-squares estimation of transformation parameters between two point
+        patterns", PAMI 1991, equations 40-43.
+    """
+    pred, gt = _as_pair(pred_points, gt_points, trailing=(3,))
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+        pred_centre = pred.mean(axis=1, keepdims=True)
+        gt_centre = gt.mean(axis=1, keepdims=True)
+        pred_centred = pred - pred_centre
+        spread = np.einsum("bpc,bpc->b", pred_centred, pred_centred)
+        collapsed = spread <= COLLAPSED**2 * np.einsum("bpc,bpc->b", pred, pred)
+        covariance = pred_centred.swapaxes(1, 2) @ (gt - gt_centre)
+    usable = np.isfinite(covariance).all(axis=(1, 2)) & np.isfinite(spread)
+    left, stretch, right = np.linalg.svd(np.where(usable[:, None, None], covariance, 0.0))
+    sign = np.sign(np.linalg.det(left @ right))  # -1 where the best fit would be a reflection
+    stretch[:, 2] *= sign
+    left[:, :, 2] *= sign[:, None]
+    scale = np.where(collapsed, 0.0, stretch.sum(axis=1) / np.where(collapsed, 1.0, spread))
+    rotation = np.where(usable[:, None, None], (left @ right).swapaxes(1, 2), np.nan)
+    return Similarity(rotation, scale, pred_centre, gt_centre)
 
 
 def procrustes_align(pred_points: Floats, gt_points: Floats) -> Floats:
@@ -118,27 +285,9 @@ def procrustes_align(pred_points: Floats, gt_points: Floats) -> Floats:
 
     Raises:
         ShapeError: The shapes differ or are not (batch, points, 3).
-
-    Source:
-        Umeyama, "Least-squares estimation of transformation parameters between two point
-        patterns", PAMI 1991, equations 40-43.
     """
     pred, gt = _as_pair(pred_points, gt_points, trailing=(3,))
-    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
-        gt_centre = gt.mean(axis=1, keepdims=True)
-        pred_centred = pred - pred.mean(axis=1, keepdims=True)
-        spread = np.square(pred_centred).sum(axis=(1, 2))
-        collapsed = spread <= COLLAPSED**2 * np.square(pred).sum(axis=(1, 2))
-        covariance = pred_centred.swapaxes(1, 2) @ (gt - gt_centre)
-    usable = np.isfinite(covariance).all(axis=(1, 2)) & np.isfinite(spread)
-    left, stretch, right = np.linalg.svd(np.where(usable[:, None, None], covariance, 0.0))
-    sign = np.sign(np.linalg.det(left @ right))  # -1 where the best fit would be a reflection
-    stretch[:, 2] *= sign
-    left[:, :, 2] *= sign[:, None]
-    scale = np.where(collapsed, 0.0, stretch.sum(axis=1) / np.where(collapsed, 1.0, spread))
-    aligned: Floats = scale[:, None, None] * pred_centred @ (left @ right) + gt_centre
-    aligned[~usable] = np.nan
-    return aligned
+    return similarity(pred, gt).apply(pred)
 
 
 def _as_pair(pred: Floats, gt: Floats, *, trailing: tuple[int, ...]) -> tuple[Floats, Floats]:
@@ -149,11 +298,7 @@ def _as_pair(pred: Floats, gt: Floats, *, trailing: tuple[int, ...]) -> tuple[Fl
     return np.asarray(pred, dtype=np.float64), np.asarray(gt, dtype=np.float64)
 
 
-def _mean_distance(pred: Floats, gt: Floats) -> Floats:
-    with np.errstate(invalid="ignore", over="ignore"):
-        distance = np.linalg.norm(pred - gt, axis=-1).mean(axis=-1)
-    return _finite_or_nan(METRES_TO_MM * distance)
-
-
-def _finite_or_nan(errors: Floats) -> Floats:
-    return np.where(np.isfinite(errors), errors, np.nan)
+def _whole_or_nan(errors: Floats) -> Floats:
+    """Errors (batch, n), NaN throughout for a sample with one that is not finite."""
+    is_whole = np.isfinite(errors).all(axis=1, keepdims=True)
+    return errors if is_whole.all() else np.where(is_whole, errors, np.nan)
