@@ -274,7 +274,7 @@ def _usable_frames(track: Track, cameras: Cameras, stride: int) -> tuple[Ints, d
 def _are_numbers(track: Track, cameras: Cameras) -> Flags:
     places = (track.trans, cameras.rotation, cameras.translation)
     labels = (track.pose, track.joints, track.keypoints, *places)
-    return np.all([is_sane(values) for values in labels], axis=0)
+    return np.logical_and.reduce([is_sane(values) for values in labels], dtype=np.bool_)
 
 
 CHECKS: tuple[tuple[str, Callable[[Track, Cameras], Flags]], ...] = (
