@@ -121,6 +121,26 @@ LSP14_JOINTS = SPIN24_JOINTS[:14]
 H36M_TO_LSP14 = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)
 """Rows of the 17-joint Human3.6M regressor, in the order of LSP14_JOINTS (SPIN, constants.py)."""
 
+MPII16_JOINTS = (
+    "right_ankle",
+    "right_knee",
+    "right_hip",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "pelvis",
+    "thorax",
+    "neck",
+    "head_top",
+    "right_wrist",
+    "right_elbow",
+    "right_shoulder",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+)
+"""Joints of MPII (Andriluka et al., CVPR 2014) by id; its "upper neck" is SPIN's neck."""
+
 OPENPOSE25_JOINTS = (
     "nose",
     "neck",

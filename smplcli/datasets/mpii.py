@@ -1,0 +1,223 @@
+"""Reader of MPII Human Pose (Andriluka et al., CVPR 2014).
+
+Its files count pixels from 1, we from 0. Every labelled joint has confidence 1: whether it is
+hidden behind something is noted in only some of the files, and never for neck and head top.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from smplcli.datasets.annotations import Dropped, Person, Picture, RawSet
+from smplcli.datasets.listing import what_is_there
+from smplcli.datasets.mpii_json import read_json_annotations
+from smplcli.datasets.mpii_labels import BAD_NAME, FAILURES, LISTED_TWICE, NOT_FOUND, Annotation
+from smplcli.datasets.mpii_mat import MAT_FILE, annotations_of, read_mat
+from smplcli.datasets.mpii_split import (
+    USUAL_SPLIT,
+    USUAL_VALIDATION_PICTURES,
+    VALIDATION_SHARE,
+    apply_choice,
+    read_choice,
+    split_by_name,
+)
+from smplcli.errors import MissingFileError, UnreadableFileError
+
+SEARCH_DEPTH = 2
+"""Folders below the root in which annotations and pictures may be."""
+
+
+class _Form(NamedTuple):
+    """Files that hold the annotations together."""
+
+    files: Mapping[str, str]
+    """Names, each with the split that it is for, empty where nobody says."""
+
+    published: Mapping[str, int]
+    """People per split."""
+
+
+FORMS = (
+    _Form({MAT_FILE: ""}, {}),
+    _Form({"mpii_annotations.json": ""}, USUAL_SPLIT),
+    _Form({"train.json": "train", "valid.json": "validation"}, USUAL_SPLIT),
+    _Form({"mpii_train.json": "train", "mpii_val.json": "validation"}, USUAL_SPLIT),
+    _Form({"trainval.json": ""}, {}),
+    _Form({"mpii_trainval.json": ""}, {}),
+    _Form({"MPII_ver01.json": "train"}, {"train": 14361}),
+)
+"""The official file, pytorch-pose, HRNet, mmpose, EFT: the first that is there is read."""
+
+
+def read_mpii(root: Path, *, val_list: Path | None = None) -> RawSet:
+    """Read the labels of MPII from the official file or a JSON form of it.
+
+    Args:
+        root: Folder with the pictures and the annotations, which may be up to two folders down.
+        val_list: Whom to validate on, instead of what the annotations say: a text with the name
+            of a picture at the start of each line, or annotations in JSON such as ``valid.json``.
+
+    Raises:
+        MissingFileError: Annotations, pictures or list are not there.
+        UnreadableFileError: Annotations or list are damaged.
+    """
+    folders = list(_folders(root, SEARCH_DEPTH))
+    form, paths = _find_annotations(root, folders)
+    annotations = list(_read(paths))
+    images, names = _find_images(root, folders, {item.file for item in annotations})
+    published, notes = dict(form.published), []
+    if val_list is not None:
+        annotations, published, note = _split_by_list(annotations, val_list)
+        notes.append(note)
+    elif not all(item.split for item in annotations):
+        annotations = list(split_by_name(annotations))
+        notes.append(_OWN_SPLIT_NOTE)
+    checked = list(_check(annotations, names))
+    return RawSet(
+        source="mpii",
+        pictures=_to_pictures(checked, images),
+        dropped=[_to_dropped(item) for item in checked if item.person is None],
+        notes=notes,
+        published=published,
+    )
+
+
+_OWN_SPLIT_NOTE = (
+    f"MPII says nothing about validation: {VALIDATION_SHARE:.1%} of the pictures were set aside, "
+    f"by a hash of their names. The usual {USUAL_SPLIT['train']:,} and "
+    f"{USUAL_SPLIT['validation']:,} people need a list (--val-list)."
+)
+
+
+def _folders(folder: Path, depth: int) -> Iterator[Path]:
+    """The folder and those in it, those above first, in the order of their names."""
+    level = [folder] if folder.is_dir() else []
+    for _ in range(depth + 1):
+        yield from level
+        level = [inner for outer in level for inner in _subfolders(outer)]
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(Path(entry) for entry in entries if entry.is_dir())
+    except OSError:
+        return []
+
+
+def _find_annotations(root: Path, folders: Iterable[Path]) -> tuple[_Form, list[tuple[Path, str]]]:
+    """The form, and its files that are there with the split that each is for."""
+    for form in FORMS:
+        for folder in folders:
+            names = {
+                name: split for name, split in form.files.items() if (folder / name).is_file()
+            }
+            if names:
+                return form, [(folder / name, split) for name, split in names.items()]
+    raise MissingFileError(
+        f"no MPII annotations: {root}: expected {MAT_FILE} or its JSON forms in it or up to "
+        f"{SEARCH_DEPTH} folders down, found {what_is_there(root)}",
+        hint="Name the folder that holds MPII's pictures and annotations.",
+    )
+
+
+def _read(paths: Iterable[tuple[Path, str]]) -> Iterator[Annotation]:
+    for path, split in paths:
+        if path.name == MAT_FILE:
+            yield from annotations_of(read_mat(path))
+        else:
+            yield from read_json_annotations(path, split)
+
+
+def _find_images(
+    root: Path, folders: Iterable[Path], wanted: Collection[str]
+) -> tuple[Path, frozenset[str]]:
+    """The folder that holds most of the pictures, and the names of all files in it."""
+    best, most = (root, frozenset[str]()), 0
+    for folder in folders:
+        names = _file_names(folder)
+        found = len(names.intersection(wanted))
+        if found > most:
+            best, most = (folder, names), found
+    if not most:
+        raise MissingFileError(
+            f"no MPII pictures: {root}: expected a folder 'images' with files such as "
+            f"{next(iter(sorted(wanted)), '015601864.jpg')}, found {what_is_there(root)}",
+            hint="Unpack mpii_human_pose_v1.tar.gz there.",
+        )
+    return best
+
+
+def _file_names(folder: Path) -> frozenset[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return frozenset(entry.name for entry in entries)
+    except OSError:
+        return frozenset()
+
+
+def _split_by_list(
+    annotations: Iterable[Annotation], path: Path
+) -> tuple[list[Annotation], dict[str, int], str]:
+    """The annotations in the splits that a list wants, the published counts, and a note."""
+    choice = read_choice(path)
+    chosen = list(apply_choice(annotations, choice))
+    if not any(item.file in choice for item in chosen):
+        raise UnreadableFileError(
+            f"validation list names no picture of MPII: {path}",
+            hint="Give a text with the name of a picture in each line, or valid.json.",
+        )
+    note = f"Validation people are those of {path.name}."
+    if not any(choice.values()):
+        note = (
+            f"{path.name} names pictures and not people, so everybody labelled in them is "
+            "validated on; the usual validation set has one or two of each picture's people."
+        )
+    published = USUAL_SPLIT if len(choice) == USUAL_VALIDATION_PICTURES else {}
+    return chosen, dict(published), note
+
+
+def _check(annotations: Iterable[Annotation], names: Collection[str]) -> Iterator[Annotation]:
+    """The annotations, without the people whose picture is not there or who come twice."""
+    seen = set[tuple[str, str, int]]()
+    for item in annotations:
+        key = item.split, item.file, item.person_id
+        if item.person is None:
+            yield item
+        elif Path(item.file).name != item.file or "\0" in item.file:
+            yield item._replace(person=None, problem=BAD_NAME)
+        elif item.file not in names:
+            yield item._replace(person=None, problem=NOT_FOUND)
+        elif key in seen:
+            yield item._replace(person=None, problem=LISTED_TWICE)
+        else:
+            seen.add(key)
+            yield item
+
+
+def _to_pictures(annotations: Iterable[Annotation], images: Path) -> list[Picture]:
+    """Pictures in the order in which they first occur."""
+    people = defaultdict[tuple[str, str], list[Person]](list)
+    for item in annotations:
+        if item.person is not None:
+            people[item.split, item.file].append(item.person)
+    return [
+        Picture(
+            split,
+            _imgname(file),
+            images / file,
+            tuple(sorted(persons, key=lambda person: person.person_id)),
+        )
+        for (split, file), persons in people.items()
+    ]
+
+
+def _to_dropped(item: Annotation) -> Dropped:
+    is_failure = item.problem in FAILURES
+    return Dropped(item.split, _imgname(item.file), item.person_id, item.problem, is_failure)
+
+
+def _imgname(file: str) -> str:
+    return f"images/{file}"

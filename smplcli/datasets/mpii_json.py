@@ -1,0 +1,172 @@
+"""MPII's annotations in the JSON layouts that are passed around."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from smplcli.conventions import MPII16_JOINTS, NUM_BETAS, NUM_JOINTS
+from smplcli.datasets.annotations import Person
+from smplcli.datasets.mpii_labels import (
+    BAD_NAME,
+    FARTHEST,
+    NO_BOX,
+    NOT_FINITE,
+    Annotation,
+    RawLabels,
+    to_annotation,
+)
+from smplcli.errors import UnreadableFileError
+from smplcli.files import read_json
+from smplcli.rotations import rotmat_to_aa
+from smplcli.types import Floats
+
+Record = dict[str, Any]
+
+MAX_SKEW = 1e-2
+"""How far a rotation matrix in a file of rounded numbers may be from one."""
+
+RECORDS_TO_TELL = 100
+"""People at the start of a file that show its layout."""
+
+
+def read_json_annotations(path: Path, split: str) -> list[Annotation]:
+    """People of a JSON file, whichever of the layouts in circulation it has.
+
+    - pytorch-pose: a list, ``joint_self`` and ``isValidation`` per person;
+    - Microsoft, HRNet, mmpose: a list per split, ``joints`` and ``joints_vis`` per person;
+    - EFT: pose and shape under ``data``.
+
+    Args:
+        path: The file.
+        split: What its people are for, unless it says so itself; empty where nobody says.
+
+    Raises:
+        MissingFileError: There is no such file.
+        UnreadableFileError: It has none of the layouts.
+    """
+    content = read_json(path)
+    records = content.get("data") if isinstance(content, dict) else content
+    if isinstance(records, list):
+        keys = {
+            key
+            for record in records[:RECORDS_TO_TELL]
+            if isinstance(record, dict)
+            for key in record
+        }
+        for mark, read in _LAYOUTS.items():
+            if mark in keys:
+                return list(_annotations(records, split, read))
+    raise UnreadableFileError(
+        f"no MPII annotations in a layout that is known: {path}",
+        hint="Give MPII's own .mat, or the JSON of pytorch-pose, HRNet, mmpose or EFT.",
+    )
+
+
+def _annotations(
+    records: list[Any], split: str, read: Callable[[Record, str, int], Annotation]
+) -> Iterator[Annotation]:
+    counts = Counter[str]()
+    for record in records:
+        fields = record if isinstance(record, dict) else {}
+        name = next((fields[key] for key in _NAMES if isinstance(fields.get(key), str)), "")
+        file = name.replace("\\", "/").rsplit("/", 1)[-1]
+        if not file:
+            yield Annotation(name, split, -1, None, BAD_NAME)
+            continue
+        yield read({**fields, "file": file}, split, counts[file])
+        counts[file] += 1
+
+
+def _pytorch_pose(record: Record, split: str, place: int) -> Annotation:
+    joints = _floats(record.get("joint_self"), (len(MPII16_JOINTS), 3))
+    if joints is not None:
+        joints[:, 2] = joints.any(axis=1)  # the file's third column says what is not hidden
+    is_validation = _floats(record.get("isValidation"), ())
+    if is_validation is not None:
+        split = "validation" if is_validation else "train"
+    index = _floats(record.get("people_index"), ())
+    if index is not None and 1 <= index < FARTHEST:
+        place = int(index) - 1
+    return _with_joints(record, split, place, joints, ("scale_provided", "objpos"))
+
+
+def _microsoft(record: Record, split: str, place: int) -> Annotation:
+    positions = _floats(record.get("joints"), (len(MPII16_JOINTS), 2))
+    is_labelled = _floats(record.get("joints_vis"), (len(MPII16_JOINTS),))
+    joints = None
+    if positions is not None and is_labelled is not None:
+        joints = np.column_stack([positions, is_labelled])
+    return _with_joints(record, split, place, joints, ("scale", "center"))
+
+
+def _with_joints(
+    record: Record, split: str, place: int, joints: Floats | None, box: tuple[str, str]
+) -> Annotation:
+    scale, objpos = _floats(record.get(box[0]), ()), _floats(record.get(box[1]), (2,))
+    labels = RawLabels(
+        joints=np.zeros((len(MPII16_JOINTS), 3)) if joints is None else joints,
+        scale=float("nan") if scale is None else float(scale),
+        objpos=np.full(2, np.nan) if objpos is None else objpos,
+    )
+    return to_annotation(record["file"], split, place, labels)
+
+
+def _eft(record: Record, split: str, place: int) -> Annotation:
+    """Pose and shape that EFT fitted; its box is SPIN's, with nothing to add."""
+    file = record["file"]
+    rotmat = _floats(record.get("parm_pose"), (NUM_JOINTS, 3, 3))
+    betas = _floats(record.get("parm_shape"), (NUM_BETAS,))
+    scale, center = (
+        _floats(record.get("bbox_scale"), ()),
+        _floats(record.get("bbox_center"), (2,)),
+    )
+    if scale is None or center is None or not 0 < scale < FARTHEST or not _is_sane(center):
+        return Annotation(file, split, place, None, NO_BOX)
+    if rotmat is None or betas is None or not (_is_sane(betas) and _is_rotation(rotmat)):
+        return Annotation(file, split, place, None, NOT_FINITE)
+    person = Person(
+        person_id=place,
+        gender="n",
+        center=center,
+        scale=float(scale),
+        part=np.zeros((24, 3), np.float32),
+        openpose=np.zeros((25, 3), np.float32),
+        pose=np.asarray(rotmat_to_aa(torch.from_numpy(rotmat)).flatten().numpy()),
+        shape=betas,
+    )
+    return Annotation(file, split, place, person)
+
+
+def _is_sane(values: Floats) -> bool:
+    return bool(np.isfinite(values).all() and np.abs(values).max() < FARTHEST)
+
+
+def _is_rotation(rotmat: Floats) -> bool:
+    """Whether matrices (N, 3, 3) turn and do nothing else."""
+    if not _is_sane(rotmat):
+        return False
+    skew = np.abs(rotmat @ rotmat.mT - np.eye(3)).max()
+    return bool(skew < MAX_SKEW and (np.linalg.det(rotmat) > 0).all())
+
+
+def _floats(value: object, shape: tuple[int, ...]) -> Floats | None:
+    """Numbers of this shape, or ``None`` if the value is anything else."""
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return array if array.shape == shape else None
+
+
+_NAMES = ("img_paths", "image", "imageName")
+
+_LAYOUTS: dict[str, Callable[[Record, str, int], Annotation]] = {
+    "joint_self": _pytorch_pose,
+    "parm_pose": _eft,
+    "joints_vis": _microsoft,
+}
+"""By a key that only one of them has."""
