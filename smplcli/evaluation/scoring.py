@@ -81,7 +81,7 @@ def pose_bodies(layer: BodyLayer, full_pose: Floats, betas: Floats) -> PosedBodi
         full_pose: (B, 24, 3, 3) rotation matrices, camera frame.
         betas: (B, 10).
     """
-    device = layer.template.device
+    device = layer.blend.device
     pose, shape = (torch.from_numpy(array).float().to(device) for array in (full_pose, betas))
     with torch.inference_mode():
         posed = layer(pose, shape)

@@ -39,6 +39,11 @@ MIXED_SHARE = 0.4
 JITTER_SHARE, JITTER = 0.5, 0.12
 """Share of bodies whose joints are all turned a little, and by how much, radians."""
 
+CUT_OFF = (15, 13, 11)
+"""How many keypoints, from the nose down, are left of people whom the picture cuts off below."""
+
+CUT_OFF_SHARE = 0.3
+
 
 class LiftingBatch(NamedTuple):
     """Bodies and what a detector might see of them."""
@@ -97,9 +102,12 @@ def _see(coco: Floats, rng: np.random.Generator) -> Tensor:
     count = len(coco)
     depth = coco[..., 2:] + rng.uniform(*DISTANCE, (count, 1, 1))
     points = coco[..., :2] / np.maximum(depth, 0.3)
-    exact = np.concatenate([points, np.ones((count, 17, 1))], axis=-1)
-    keypoints = corrupt_keypoints(exact, rng)
-    low, high = points.min(axis=1), points.max(axis=1)
+    is_cut_off = rng.random((count, 1)) < CUT_OFF_SHARE
+    left = np.where(is_cut_off, rng.choice(CUT_OFF, (count, 1)), points.shape[1])
+    inside = (np.arange(points.shape[1]) < left)[..., None]
+    keypoints = corrupt_keypoints(np.concatenate([points, inside], axis=-1), rng)
+    low = np.where(inside, points, np.inf).min(axis=1)
+    high = np.where(inside, points, -np.inf).max(axis=1)
     half = BOX_PADDING / 2 * (high - low).max(axis=1)[:, None] * rng.uniform(0.8, 1.3, (count, 1))
     center = (low + high) / 2 + rng.normal(size=(count, 2)) * 0.1 * half
     keypoints[..., :2] = (keypoints[..., :2] - center[:, None]) / half[:, None]
