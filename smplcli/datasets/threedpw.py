@@ -75,7 +75,8 @@ def read_3dpw(
     Their ``openpose`` is all zero, by which the 3DPW challenge leaves them out.
 
     Args:
-        root: The folder with ``imageFiles`` and ``sequenceFiles``, or the one above or below it.
+        root: The folder with ``imageFiles`` and ``sequenceFiles``, the one above it, or one of
+            the two.
         splits: Of ``train``, ``validation`` and ``test``.
         stride: Every so many frames of each sequence are read, the first among them.
         box: What squares are around: ``keypoints`` found in the picture, or the ``projected``
@@ -274,7 +275,7 @@ def _usable_frames(track: Track, cameras: Cameras, stride: int) -> tuple[Ints, d
 def _are_numbers(track: Track, cameras: Cameras) -> Flags:
     places = (track.trans, cameras.rotation, cameras.translation)
     labels = (track.pose, track.joints, track.keypoints, *places)
-    return np.logical_and.reduce([is_sane(values) for values in labels], dtype=np.bool_)
+    return np.asarray(np.all([is_sane(values) for values in labels], axis=0))
 
 
 CHECKS: tuple[tuple[str, Callable[[Track, Cameras], Flags]], ...] = (

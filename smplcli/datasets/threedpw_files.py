@@ -85,7 +85,11 @@ class Track(NamedTuple):
 
 
 def find_sequences(root: Path, splits: Sequence[str]) -> list[SequenceFile]:
-    """Sequences below the data set's folder, or the one above or below it, by split and name.
+    """Sequences by split and name.
+
+    Args:
+        root: The folder that holds images and sequences, the one above it, or one of the two.
+        splits: Which to look for.
 
     Raises:
         MissingFileError: There are none.
@@ -105,7 +109,8 @@ def find_sequences(root: Path, splits: Sequence[str]) -> list[SequenceFile]:
 
 def _candidates(root: Path) -> Iterator[Path]:
     yield root
-    yield root.absolute().parent
+    if root.name in (IMAGE_FOLDER, SEQUENCE_FOLDER):
+        yield root.absolute().parent
     if root.is_dir():
         yield from sorted(entry for entry in root.iterdir() if entry.is_dir())
 
