@@ -5,10 +5,8 @@ Source:
     coordinates; its code compares in camera axes, which is what is written here.
 """
 
-import pickle
-import pickletools
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -16,12 +14,8 @@ import numpy as np
 
 from smplcli.errors import ShapeError
 from smplcli.evaluation.protocols import ORIENTED_PARTS
+from smplcli.submission.archives import add_demo_notice, add_member, plain_pickle
 from smplcli.types import Floats
-
-DEMO_NOTICE = (
-    "DEMO: made with synthetic people or the demo body of smplcli, to show the form of a"
-    " submission. It scores nothing anywhere; do not upload it.\n"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,37 +50,15 @@ def write_threedpw(
     """
     with zipfile.ZipFile(file, "w") as archive:
         if is_demo:
-            archive.comment = DEMO_NOTICE.encode()
-            _write_member(archive, "DEMO.txt", DEMO_NOTICE.encode())
+            add_demo_notice(archive)
         for sequence in sequences:
             _check_shapes(sequence)
-            content = {
+            arrays = {
                 "jointPositions": sequence.joints3d,
                 "orientations": sequence.orientations,
             }
-            _write_member(archive, f"{sequence.split}/{sequence.name}.pkl", _pickle(content))
-
-
-def _write_member(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    member = zipfile.ZipInfo(name)  # its date is fixed: 1980
-    member.compress_type = zipfile.ZIP_DEFLATED
-    member.create_system = 3  # Unix, wherever this runs
-    member.external_attr = 0o644 << 16
-    archive.writestr(member, content)
-
-
-def _pickle(arrays: Mapping[str, Floats]) -> bytes:
-    """Pickle that Python 2 and any numpy can read: protocol 2, and the names before numpy 2."""
-    plain = {name: np.ascontiguousarray(array, dtype="<f8") for name, array in arrays.items()}
-    content = pickle.dumps(plain, protocol=2)
-    pieces, copied = [], 0
-    for opcode, argument, position in pickletools.genops(content):
-        if opcode.name == "GLOBAL" and str(argument).startswith("numpy._core."):
-            written = f"c{argument}\n".replace(" ", "\n").encode()
-            old = written.replace(b"numpy._core.", b"numpy.core.")
-            pieces += [content[copied:position], old]
-            copied = (position or 0) + len(written)
-    return b"".join([*pieces, content[copied:]])
+            plain = {key: np.ascontiguousarray(a, dtype="<f8") for key, a in arrays.items()}
+            add_member(archive, f"{sequence.split}/{sequence.name}.pkl", plain_pickle(plain))
 
 
 def _check_shapes(sequence: SequenceResult) -> None:

@@ -4,13 +4,18 @@ from pathlib import Path
 
 from smplcli.training.checkpoints import STATE_FILE
 from smplcli.training.config import read_recipe, recipe_to_toml
-from smplcli.workflows.prepare import PLAN_FILE
+from smplcli.workflows.prepared_folder import PLAN_FILE
 from smplcli.workflows.project import EVALUATION_DIR, last_number, next_free
-from smplcli.workflows.submit import DEMO_PREFIX
+from smplcli.workflows.submission_report import COURSE_FILE, DEMO_PREFIX, FormatName
 from smplcli.workflows.train import CONFIG_FILE
 
-SUBMISSION_NAME = "3dpw"
-SUBMISSION_SUFFIX = ".zip"
+SUBMISSION_NAMES: dict[FormatName, tuple[str, str, str]] = {
+    "3dpw-challenge": ("3dpw", ".zip", ""),
+    "eth-mp": ("eth-mp", "", COURSE_FILE),
+    "emdb": ("emdb", "", ""),
+    "agora": ("agora", ".zip", ""),
+}
+"""Beginning and end of the name, and the file in it where a folder must be around one."""
 
 
 def default_data_dir(data_dir: Path, source: str) -> Path:
@@ -46,13 +51,11 @@ def default_evaluation_dir(target: Path, split: str) -> Path | None:
     return next_free(run_dir / EVALUATION_DIR, split) if (run_dir / CONFIG_FILE).exists() else None
 
 
-def default_submission_file(submissions_dir: Path) -> Path:
-    """Leaderboard file after the last one, be that of a demo or not."""
-    numbers = (
-        last_number(submissions_dir, prefix + SUBMISSION_NAME, SUBMISSION_SUFFIX)
-        for prefix in ("", DEMO_PREFIX)
-    )
-    return submissions_dir / f"{SUBMISSION_NAME}-{max(numbers) + 1}{SUBMISSION_SUFFIX}"
+def default_submission_file(submissions_dir: Path, format_name: FormatName) -> Path:
+    """Leaderboard file after the last one of its format, be that of a demo or not."""
+    name, suffix, inside = SUBMISSION_NAMES[format_name]
+    last = max(last_number(submissions_dir, prefix + name, suffix) for prefix in ("", DEMO_PREFIX))
+    return submissions_dir / f"{name}-{last + 1}{suffix}" / inside
 
 
 def _is_interrupted(run_dir: Path, name_or_file: str) -> bool:

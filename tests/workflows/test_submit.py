@@ -13,7 +13,7 @@ from smplcli.errors import OutputExistsError, RefusedError, UnreadableFileError
 from smplcli.models.config import ModelConfig
 from smplcli.models.network import build_network
 from smplcli.models.weights import save_network
-from smplcli.submission.check import check_threedpw
+from smplcli.workflows.check_submission import check_submission
 from smplcli.workflows.submit import submit
 from tests.evaluation.prepared import ARGUE, WALK, write_prepared, write_truth
 
@@ -98,7 +98,12 @@ def test_people_and_frames_are_where_the_ground_truth_has_them(data, truth, tmp_
 def test_the_report_counts_what_is_in_the_file(data, truth, tmp_path):
     report = submit(truth, data, tmp_path / "out.zip")
 
-    assert (report.num_sequences, report.num_tracks) == (4, 5)
+    assert report.counts == {
+        "sequences": 4,
+        "people": 5,
+        "person-frames": 10,
+        "person-frames without a result": 3,
+    }
     assert (report.n_expected, report.n_submitted) == (7, 7)
     assert report.is_complete
     assert report.gaps == ()
@@ -112,7 +117,7 @@ def test_a_demo_is_marked_outside_and_inside(data, truth, tmp_path):
     assert not (tmp_path / "out.zip").exists()
     with zipfile.ZipFile(report.path) as archive:
         assert "DEMO.txt" in archive.namelist()
-    assert check_threedpw(report.path).is_demo
+    assert check_submission(report.path).is_demo
 
 
 def test_the_same_predictions_give_the_same_bytes(data, truth, tmp_path):
@@ -184,11 +189,13 @@ def test_a_data_set_of_single_pictures_has_nothing_to_submit(tmp_path):
     data = write_prepared(tmp_path / "set", people={"test": [("picture.jpg", 0)]})
 
     with pytest.raises(UnreadableFileError, match="tells no sequence and frame"):
-        submit(write_truth(tmp_path / "preds.npz", data), data, tmp_path / "out.zip")
+        submit(
+            write_truth(tmp_path / "preds.npz", data), data, tmp_path / "out.zip", splits=["test"]
+        )
 
 
 def test_a_data_set_without_the_challenges_splits_has_nothing_to_submit(tmp_path):
     data = write_prepared(tmp_path / "set", people={"extra": [("walk/image_00000.jpg", 0)]})
 
-    with pytest.raises(UnreadableFileError, match="none of train, validation, test"):
+    with pytest.raises(UnreadableFileError, match="data set lacks train, validation, test"):
         submit(tmp_path / "preds.npz", data, tmp_path / "out.zip")
