@@ -208,8 +208,9 @@ def next_step(project: Project, data: Path) -> str:
 
 
 def submission_files(folder: Path) -> list[Path]:
-    """Leaderboard files in a folder."""
-    return sorted(folder.glob("*.zip"))
+    """Leaderboard files in a folder, and folders that hold some."""
+    entries = folder.glob("[!.]*")
+    return sorted(entry for entry in entries if entry.suffix == ".zip" or entry.is_dir())
 
 
 def next_free(folder: Path, name: str, suffix: str = "") -> Path:

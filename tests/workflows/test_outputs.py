@@ -76,4 +76,12 @@ def test_submissions_of_demo_and_data_share_their_numbers(tmp_path):
     for name in ("3dpw-1.zip", "DEMO-3dpw-2.zip", "3dpw-x.zip", "other-7.zip"):
         (tmp_path / name).touch()
 
-    assert default_submission_file(tmp_path) == tmp_path / "3dpw-3.zip"
+    assert default_submission_file(tmp_path, "3dpw-challenge") == tmp_path / "3dpw-3.zip"
+
+
+def test_the_file_of_the_course_keeps_its_name_in_a_numbered_folder(tmp_path):
+    (tmp_path / "eth-mp-1").mkdir()
+
+    file = default_submission_file(tmp_path, "eth-mp")
+
+    assert file == tmp_path / "eth-mp-2" / "test_pred_joints.csv"

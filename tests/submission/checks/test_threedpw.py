@@ -106,10 +106,8 @@ def test_a_folder_is_read_like_a_zip(tmp_path):
 
 
 def test_either_key_may_be_left_out(check):
-    for key, labels_found in (
-        ("jointPositions", {"MPJPE", "PCK@50"}),
-        ("orientations", {"MPJAE"}),
-    ):
+    numbers = {"jointPositions": {"MPJPE", "PCK@50"}, "orientations": {"MPJAE"}}
+    for key, expected in numbers.items():
         findings = check({NAME: {key: content()[key]}}, LABELLED)
 
         assert findings.problems == []
