@@ -16,17 +16,16 @@ from numpy.typing import NDArray
 from smplcli.body.model import BodyModel
 from smplcli.conventions import SCALE_PIXELS
 from smplcli.datasets.annotations import Dropped, Person, Picture, RawSet, SequenceSize
+from smplcli.datasets.label_checks import NO_BOX, NO_PICTURE, NOT_NUMBERS, is_sane
 from smplcli.datasets.listing import Listing
 from smplcli.datasets.spin_joints import SpinJoints
 from smplcli.datasets.threedpw_files import (
-    NOT_NUMBERS,
     DamagedLabelsError,
     SequenceFile,
     Track,
     count_people,
     find_sequences,
     is_rotation,
-    is_sane,
     read_cameras,
     read_sequence_file,
     read_track,
@@ -53,8 +52,6 @@ BoxSource = Literal["keypoints", "projected"]
 
 NOT_ALIGNED = "camera not aligned"
 SKEWED_CAMERA = "camera rotation is none"
-NO_BOX = "no box"
-NO_PICTURE = "picture not found"
 
 
 def read_3dpw(

@@ -8,6 +8,7 @@ import numpy as np
 
 from smplcli.body.unpickle import load_pickle
 from smplcli.conventions import NUM_BETAS, NUM_JOINTS
+from smplcli.datasets.label_checks import NOT_NUMBERS, is_sane
 from smplcli.datasets.listing import what_is_there
 from smplcli.datasets.threedpw_labels import COCO18_JOINTS, Cameras
 from smplcli.errors import MissingFileError, UnreadableFileError
@@ -21,9 +22,6 @@ SPLIT_FOLDERS = {
 }
 """Names of each split's folder; some descriptions call validation ``val``."""
 
-MAX_LABEL = 1e6
-"""Larger numbers are no metres, radians or pixels of this data set."""
-
 MAX_SKEW = 1e-3
 """How far rows of a camera's rotation may be from orthonormal."""
 
@@ -31,7 +29,6 @@ GENDERS = {"m": "m", "male": "m", "f": "f", "female": "f"}
 
 UNREADABLE = "sequence file unreadable"
 DISAGREE = "sequence file disagrees about people or frames"
-NOT_NUMBERS = "labels are not finite numbers"
 NO_GENDER = "gender is neither m nor f"
 NO_CAMERA = "camera is none"
 
@@ -200,11 +197,6 @@ def read_track(content: Mapping[str, Any], person: int, num_frames: int) -> Trac
         keypoints=keypoints.swapaxes(1, 2),
         has_camera=_numbers(of("campose_valid"), (num_frames,)),
     )
-
-
-def is_sane(labels: Floats) -> np.ndarray:
-    """Whether everything in each of N rows (N, ...) is a number that may be a label, (N,)."""
-    return np.asarray((np.abs(labels) < MAX_LABEL).reshape(len(labels), -1).all(axis=1))
 
 
 def is_rotation(matrices: Floats) -> np.ndarray:

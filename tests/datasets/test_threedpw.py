@@ -508,6 +508,27 @@ def test_damaged_labels_are_dropped_with_a_reason_and_the_rest_goes_on(
     assert {key for key in all_people if "bus" in key[0]} <= set(kept)
 
 
+def test_person_whose_camera_was_never_aligned_is_left_out(tmp_path, root):
+    never = put("campose_valid", np.zeros(8, np.uint8), person=0)
+
+    raw = read_3dpw(changed(tmp_path, root, TALK, never), bodies={"m": load_body()})
+
+    assert {person for name, person in everyone(raw) if "arguing" in name} == {1}
+    assert not any(drop.is_failure for drop in raw.dropped)
+
+
+def test_sequence_without_frames_is_read(tmp_path, root):
+    def cut(content):
+        for key in ("poses", "trans", "jointPositions", "poses2d", "campose_valid"):
+            content[key] = [array[:0] for array in content[key]]
+        content["cam_poses"] = content["cam_poses"][:0]
+
+    raw = read_3dpw(changed(tmp_path, root, TALK, cut))
+
+    assert raw.sequences["train"] == {"courtyard_arguing_00": SequenceSize(0, 2)}
+    assert not any(drop.is_failure for drop in raw.dropped)
+
+
 def test_damage_in_one_frame_costs_one_frame(tmp_path, root):
     damage = put("trans", np.nan, person=0, frame=0)
 
