@@ -153,7 +153,7 @@ def _find_images(
 def _file_names(folder: Path) -> frozenset[str]:
     try:
         with os.scandir(folder) as entries:
-            return frozenset(entry.name for entry in entries)
+            return frozenset(entry.name for entry in entries if entry.is_file())
     except OSError:
         return frozenset()
 
@@ -186,7 +186,7 @@ def _check(annotations: Iterable[Annotation], names: Collection[str]) -> Iterato
         key = item.split, item.file, item.person_id
         if item.person is None:
             yield item
-        elif Path(item.file).name != item.file or "\0" in item.file:
+        elif not item.file:
             yield item._replace(person=None, problem=BAD_NAME)
         elif item.file not in names:
             yield item._replace(person=None, problem=NOT_FOUND)

@@ -3,7 +3,7 @@
 It lets anyone try the way from raw data on without a licence, and tests the reader.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from scipy.io import savemat
 
+from smplcli.body.files import load_body
 from smplcli.body.layer import BodyLayer, JointsLayer
 from smplcli.body.model import BodyModel
 from smplcli.conventions import COCO17_JOINTS, MPII16_JOINTS, NUM_BETAS, SMPL_JOINTS
@@ -71,7 +72,6 @@ class SyntheticPicture(NamedTuple):
     """A picture and the people in it, in the order of its annotations."""
 
     file: str
-    image: Pixels
     people: tuple[SyntheticPerson, ...]
 
 
@@ -79,41 +79,40 @@ def write_mpii_layout(
     root: Path,
     *,
     count: int,
-    model: BodyModel,
     seed: int = 0,
+    body: BodyModel | None = None,
     clips: Clips = (),
     photos: PhotoLibrary | None = None,
-) -> Iterator[SyntheticPicture]:
-    """Write a copy of MPII's layout with rendered people, picture by picture.
-
-    The annotations are written last, so a folder with them is complete.
+) -> list[SyntheticPicture]:
+    """Render people and write them in the layout of MPII.
 
     Args:
-        root: Folder to write to; what is there is replaced.
+        root: Folder, which gets ``images`` and ``mpii_human_pose_v1_u12_2``.
         count: Pictures, about a quarter of them for testing, so without joints.
-        model: The body.
-        seed: The same seed writes the same files.
+        seed: The same seed writes the same people.
+        body: The demo body without one.
         clips: Poses; made-up ones without.
         photos: Backgrounds; generated ones without.
 
-    Yields:
-        Each picture when it is written.
+    Returns:
+        What the pictures show, in the order of the annotations.
 
     Raises:
         ResourceError: The folder cannot be written or the disk is full.
     """
-    studio = _Studio(model, clips, photos)
-    entries = []
+    studio = _Studio(body or load_body(), clips, photos)
+    pictures, entries = [], []
     for index in range(count):
         rng = np.random.default_rng([seed, index])
-        picture = studio.take_picture(rng, index)
-        write_image(root / IMAGES_DIR / picture.file, picture.image)
+        picture, image = studio.take_picture(rng, index)
+        write_image(root / IMAGES_DIR / picture.file, image)
+        pictures.append(picture)
         entries.append(_Annotator(rng, index).annotate(picture))
-        yield picture
     content = BytesIO()
     savemat(content, {"RELEASE": _release(entries)}, do_compression=True)
     with atomic_write(root / ANNOTATIONS_DIR / MAT_FILE) as file:
         file.write(content.getvalue())
+    return pictures
 
 
 class _Studio:
@@ -127,7 +126,10 @@ class _Studio:
         self._clips, self._photos = clips, photos
 
     @torch.inference_mode()
-    def take_picture(self, rng: np.random.Generator, index: int) -> SyntheticPicture:
+    def take_picture(
+        self, rng: np.random.Generator, index: int
+    ) -> tuple[SyntheticPicture, Pixels]:
+        """What a picture shows, and the picture (H, W, 3), RGB."""
         width, height = SIZES[index % len(SIZES)]
         angle = np.radians(rng.uniform(*FIELD_OF_VIEW))
         focal = max(width, height) / 2 / np.tan(angle / 2)
@@ -144,7 +146,7 @@ class _Studio:
             colours=rng.integers(60, 230, (number, 3)).astype(np.uint8),
         )
         people = tuple(self._describe(*body, focal, middle) for body in bodies)
-        return SyntheticPicture(f"{15601864 + 7919 * index:09d}.jpg", drawn, people)
+        return SyntheticPicture(f"{15601864 + 7919 * index:09d}.jpg", people), drawn
 
     def _pose(
         self, rng: np.random.Generator, focal: float, slot: int, number: int
@@ -189,6 +191,8 @@ class _Annotator:
     def annotate(self, picture: SyntheticPicture) -> dict[str, Any]:
         is_train = self._rng.random() > TEST_SHARE or self._index == 0
         rectangles = [self._rectangle(person, is_train=is_train) for person in picture.people]
+        if self._index % 11 == 8:  # people in the picture, and nobody marked them
+            rectangles = []
         if is_train and self._index % 5 == 3:  # someone whom nobody labelled further
             rectangles.append({"scale": np.float64(1.5), "objpos": {"x": 10, "y": 20}})
         if is_train and self._index % 7 == 4:  # a head and nothing else
