@@ -50,6 +50,20 @@ def sequence_sizes(folder: Path) -> dict[str, dict[str, SequenceSize]]:
         ) from error
 
 
+def num_dropped(folder: Path, split: str) -> int:
+    """People of a split whom the data set left out, for whatever reason; 0 where it says nothing.
+
+    Raises:
+        MissingFileError: The folder holds no prepared data set.
+        UnreadableFileError: Its manifest is of another format.
+    """
+    counts = read_manifest(folder).get("counts")
+    own = counts.get(split) if isinstance(counts, dict) else None
+    dropped = own.get("dropped") if isinstance(own, dict) else None
+    numbers = dropped.values() if isinstance(dropped, dict) else ()
+    return sum(number for number in numbers if isinstance(number, int))
+
+
 def _size(name: str, entry: Mapping[str, Any]) -> SequenceSize:
     frames, people = entry["num_frames"], entry["num_people"]
     is_count = isinstance(frames, int) and isinstance(people, int)

@@ -10,7 +10,7 @@ from smplcli.body.files import GENDER_WORDS, find_body, load_body
 from smplcli.body.joint_sets import GIVEN_REGRESSORS, joint_set
 from smplcli.body.model import BodyModel
 from smplcli.datasets.annotations import SequenceSize
-from smplcli.datasets.sequences import sequence_sizes
+from smplcli.datasets.sequences import num_dropped, sequence_sizes
 from smplcli.datasets.shards import prepared_splits
 from smplcli.errors import ConfigError, MissingFileError
 from smplcli.submission.checks.agora import check_agora
@@ -139,9 +139,13 @@ def _check_eth(
     if data is None:
         return check_eth(file)
     notes: list[str] = []
-    labels = labels_of(data, course_split(splits))
+    split = course_split(splits)
+    labels = labels_of(data, split)
     true = _course_truth(labels, body, regressor, notes)
-    findings = check_eth(file, num_rows=len(labels.pose), true_joints3d=true)
+    dropped = num_dropped(data, split)
+    if dropped:
+        notes.append(f"the data set left {dropped} rows of {split} out, which must be there")
+    findings = check_eth(file, num_rows=len(labels.pose) + dropped, true_joints3d=true)
     findings.notes += notes
     return findings
 

@@ -77,6 +77,8 @@ def check_eth(
     wanted = OFFICIAL_ROWS if num_rows is None else num_rows
     if len(table.values) != wanted and not (table.is_demo and num_rows is None):
         findings.problems.append(f"holds {len(table.values)} rows, must hold {wanted}")
+    if wanted != OFFICIAL_ROWS and not table.is_demo:
+        findings.notes.append(f"the course's own test split has {OFFICIAL_ROWS} rows")
     if not findings.is_demo and path.name != FILE_NAME:
         findings.notes.append(f"the course calls the file {FILE_NAME}")
     if table.values.shape[1] != COLUMNS:
