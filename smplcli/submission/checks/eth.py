@@ -121,7 +121,7 @@ def _read(path: Path) -> Table:
                     problems.append(f"has a header, which must not be there: {line[:60]!r}")
                 continue
             row, is_sound = _numbers(line)
-            if not is_sound and not rows:
+            if not is_sound and not rows and not _is_number(line.split(b",")[0]):
                 problems.append(f"has a header, which must not be there: {line[:60]!r}")
                 continue
             if not is_sound:
@@ -136,6 +136,14 @@ def _numbers(line: bytes) -> tuple[Floats, bool]:
         return np.array([float(field) for field in fields]), True
     except ValueError:
         return np.full(len(fields), np.nan), False
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
 
 
 def _table(rows: list[Floats], problems: list[str], *, is_demo: bool) -> Table:
