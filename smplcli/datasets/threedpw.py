@@ -23,12 +23,12 @@ from smplcli.datasets.threedpw_files import (
     DamagedLabelsError,
     SequenceFile,
     Track,
-    count_people,
     find_sequences,
     is_rotation,
     read_cameras,
     read_sequence_file,
     read_track,
+    sequence_size,
 )
 from smplcli.datasets.threedpw_labels import (
     Cameras,
@@ -164,8 +164,8 @@ class _Reader:
         self.found[file.split].add(file.name)
         try:
             content = read_sequence_file(file.path)
+            size = sequence_size(file, content)
             cameras = read_cameras(content)
-            size = SequenceSize(len(cameras.rotation), count_people(content))
         except DamagedLabelsError as damage:
             self._lose(file, max(1, self.listing.count(file.image_dir)), -1, str(damage))
             return
@@ -173,7 +173,7 @@ class _Reader:
         people = defaultdict[int, list[Person]](list)
         for person in range(size.num_people):
             try:
-                track = read_track(content, person, size.num_frames)
+                track = read_track(content, person, size)
             except DamagedLabelsError as damage:
                 self._lose(file, size.num_frames, person, str(damage))
                 continue

@@ -8,8 +8,10 @@ import numpy as np
 
 from smplcli.body.unpickle import load_pickle
 from smplcli.conventions import NUM_BETAS, NUM_JOINTS
+from smplcli.datasets.annotations import SequenceSize
 from smplcli.datasets.label_checks import NOT_NUMBERS, is_sane
 from smplcli.datasets.listing import what_is_there
+from smplcli.datasets.sequences import MAX_FRAMES, MAX_PEOPLE, NAME
 from smplcli.datasets.threedpw_labels import COCO18_JOINTS, Cameras
 from smplcli.errors import MissingFileError, UnreadableFileError
 from smplcli.types import Floats, Ints
@@ -22,13 +24,14 @@ SPLIT_FOLDERS = {
 }
 """Names of each split's folder; some descriptions call validation ``val``."""
 
-MAX_SKEW = 1e-3
+MAX_SKEW = 0.01
 """How far rows of a camera's rotation may be from orthonormal."""
 
 GENDERS = {"m": "m", "male": "m", "f": "f", "female": "f"}
 
 UNREADABLE = "sequence file unreadable"
 DISAGREE = "sequence file disagrees about people or frames"
+NO_SEQUENCE = "sequence without frames or people, or with a name that is none"
 NO_GENDER = "gender is neither m nor f"
 NO_CAMERA = "camera is none"
 
@@ -158,19 +161,23 @@ def read_cameras(content: Mapping[str, Any]) -> Cameras:
     return Cameras(poses[:, :3, :3], poses[:, :3, 3], cam_int)
 
 
-def count_people(content: Mapping[str, Any]) -> int:
-    """People that the file is about.
+def sequence_size(file: SequenceFile, content: Mapping[str, Any]) -> SequenceSize:
+    """Frames and people that a file is about.
 
     Raises:
-        DamagedLabelsError: It does not say.
+        DamagedLabelsError: It does not say, or there are none, or more than anybody filmed.
     """
-    poses = _entry(content, "poses")
+    poses, cameras = _entry(content, "poses"), _entry(content, "cam_poses")
     if not isinstance(poses, list | tuple):
         raise DamagedLabelsError(DISAGREE)
-    return len(poses)
+    size = SequenceSize(len(_numbers(cameras, (None, 4, 4))), len(poses))
+    is_filmed = 0 < size.num_frames <= MAX_FRAMES and 0 < size.num_people <= MAX_PEOPLE
+    if not (is_filmed and NAME.fullmatch(file.name)):
+        raise DamagedLabelsError(NO_SEQUENCE)
+    return size
 
 
-def read_track(content: Mapping[str, Any], person: int, num_frames: int) -> Track:
+def read_track(content: Mapping[str, Any], person: int, size: SequenceSize) -> Track:
     """Labels of one person, checked except for what single frames hold.
 
     Raises:
@@ -179,10 +186,11 @@ def read_track(content: Mapping[str, Any], person: int, num_frames: int) -> Trac
 
     def of(key: str) -> Any:
         people = _entry(content, key)
-        if not isinstance(people, list | tuple) or len(people) != count_people(content):
+        if not isinstance(people, list | tuple) or len(people) != size.num_people:
             raise DamagedLabelsError(DISAGREE)
         return people[person]
 
+    num_frames = size.num_frames
     gender = GENDERS.get(str(of("genders")).lower())
     if gender is None:
         raise DamagedLabelsError(NO_GENDER)

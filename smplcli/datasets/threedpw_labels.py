@@ -89,7 +89,8 @@ def body_in_camera(
         Pose (N, 72), the root in camera axes, and the translation (N, 3) to go with it, metres.
     """
     root = aa_to_rotmat(torch.from_numpy(pose[:, :3]))
-    turned = rotmat_to_aa(torch.from_numpy(cameras.rotation) @ root).numpy()
+    left, _, right = np.linalg.svd(cameras.rotation)  # to the nearest rotation, as OpenCV does
+    turned = rotmat_to_aa(torch.from_numpy(left @ right) @ root).numpy()
     at_rest = pelvis - trans
     seen = cameras.see(pelvis[:, None])[:, 0]
     return np.concatenate([turned, pose[:, 3:]], axis=1), np.asarray(seen - at_rest)

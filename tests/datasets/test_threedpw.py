@@ -473,6 +473,8 @@ DISAGREE, NOT_NUMBERS = "sequence file disagrees", "labels are not finite number
 DAMAGES = [
     *[(without(key), f"sequence file has no {key}") for key in KEYS],
     (put("poses", 7), DISAGREE),
+    (put("poses", []), "sequence without frames or people"),
+    (put("cam_poses", np.zeros((0, 4, 4))), "sequence without frames or people"),
     (put("poses", ["no array", "no array"]), NOT_NUMBERS),
     (put("genders", ["m"]), DISAGREE),
     (put("genders", "?", person=1), "gender is neither m nor f"),
@@ -514,18 +516,6 @@ def test_person_whose_camera_was_never_aligned_is_left_out(tmp_path, root):
     raw = read_3dpw(changed(tmp_path, root, TALK, never), bodies={"m": load_body()})
 
     assert {person for name, person in everyone(raw) if "arguing" in name} == {1}
-    assert not any(drop.is_failure for drop in raw.dropped)
-
-
-def test_sequence_without_frames_is_read(tmp_path, root):
-    def cut(content):
-        for key in ("poses", "trans", "jointPositions", "poses2d", "campose_valid"):
-            content[key] = [array[:0] for array in content[key]]
-        content["cam_poses"] = content["cam_poses"][:0]
-
-    raw = read_3dpw(changed(tmp_path, root, TALK, cut))
-
-    assert raw.sequences["train"] == {"courtyard_arguing_00": SequenceSize(0, 2)}
     assert not any(drop.is_failure for drop in raw.dropped)
 
 
@@ -636,6 +626,34 @@ def test_files_of_python_2_are_read_under_every_protocol(tmp_path, root, protoco
 
 def random_rotation(rng):
     return cv2.Rodrigues(rng.normal(size=3) * rng.uniform(0, 3))[0]
+
+
+def test_slightly_skewed_camera_gives_the_rotation_that_opencv_gives():
+    rng = np.random.default_rng(0)
+    skewed = random_rotation(rng) + rng.normal(0, 1e-3, (3, 3))
+    pose = rng.normal(size=(1, 72))
+
+    turned, _ = body_in_camera(
+        pose,
+        np.zeros((1, 3)),
+        np.zeros((1, 3)),
+        Cameras(skewed[None], np.zeros((1, 3)), np.eye(3)),
+    )
+
+    expected = cv2.Rodrigues(skewed @ cv2.Rodrigues(pose[0, :3])[0])[0].ravel()
+    np.testing.assert_allclose(turned[0, :3], expected, atol=1e-9)
+
+
+def test_file_whose_name_is_no_name_of_a_sequence_is_a_failure(tmp_path, root):
+    copy = changed(tmp_path, root, WAIT, lambda content: None)
+    path = copy / "sequenceFiles" / TALK
+    path.rename(path.with_name("a b.pkl"))
+
+    raw = read_3dpw(copy)
+
+    (drop,) = [drop for drop in raw.dropped if drop.is_failure]
+    assert drop.reason.startswith("sequence without frames or people, or with a name")
+    assert "train" not in raw.sequences
 
 
 @given(seed=st.integers(0, 2**32 - 1))
