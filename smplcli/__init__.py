@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from smplcli.workflows.evaluate import evaluate as evaluate
     from smplcli.workflows.predict import predict as predict
     from smplcli.workflows.prepare import prepare as prepare
+    from smplcli.workflows.render import render as render
     from smplcli.workflows.submit import submit as submit
     from smplcli.workflows.train import train as train
 
@@ -18,10 +19,20 @@ _EXPORTS = {
     "load_body": "smplcli.body.files",
     "predict": "smplcli.workflows.predict",
     "prepare": "smplcli.workflows.prepare",
+    "render": "smplcli.workflows.render",
     "submit": "smplcli.workflows.submit",
     "train": "smplcli.workflows.train",
 }
-__all__ = ["__version__", "evaluate", "load_body", "predict", "prepare", "submit", "train"]
+__all__ = [
+    "__version__",
+    "evaluate",
+    "load_body",
+    "predict",
+    "prepare",
+    "render",
+    "submit",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

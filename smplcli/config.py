@@ -42,8 +42,42 @@ class PathSettings(Section):
     """Folder of leaderboard files."""
 
 
+class RootSettings(Section):
+    """Raw data sets that 'prepare' prepares, as their owners distribute them."""
+
+    threedpw: Annotated[Path | None, Field(alias="3dpw", examples=["data/3DPW"])] = None
+    """Folder with imageFiles and sequenceFiles."""
+
+    mpii: Annotated[Path | None, Field(examples=["data/mpii"])] = None
+    """Folder with the pictures and annotations of MPII."""
+
+    eth: Annotated[Path | None, Field(examples=["data/eth"])] = None
+    """Folder with dataset_extras and dataset_folders of ETH's course."""
+
+    spin: Annotated[Path | None, Field(examples=["data/spin"])] = None
+    """Folder with npz files as SPIN, EFT and their heirs exchange them, and pictures."""
+
+
 class PrepareSettings(Section):
     """smplcli prepare."""
+
+    stride: Annotated[int, Field(gt=0)] = 1
+    """Every so many frames of 3DPW."""
+
+    box: Literal["keypoints", "projected"] = "keypoints"
+    """What 3DPW's squares are around: keypoints, as for SPIN, or the labels' own joints."""
+
+    val_list: Annotated[Path | None, Field(examples=["valid.json"])] = None
+    """Whom of MPII to validate on: JSON annotations, or a text with a picture's name per line."""
+
+    crop_size: Annotated[int, Field(ge=32, le=2048)] = 384
+    """Side of a stored crop, pixels; five twelfths of it are the person's square."""
+
+    store: Literal["jpeg", "raw"] = "jpeg"
+    """How crops are stored: JPEG of quality 95, or as they are."""
+
+    parts: bool = True
+    """Render maps of body parts for part attention."""
 
     count: Annotated[int, Field(gt=0)] = 10_000
     """Synthetic people to train on; up to 500 each are held out for validation and test."""
@@ -80,6 +114,7 @@ class Settings(Section):
 
     body: BodySettings = BodySettings()
     paths: PathSettings = PathSettings()
+    roots: RootSettings = RootSettings()
     prepare: PrepareSettings = PrepareSettings()
     train: TrainSettings = TrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
@@ -127,7 +162,7 @@ def settings_template() -> str:
         for key, field in type(table).model_fields.items():
             value = field.examples[0] if field.examples else getattr(table, key)
             written = json.dumps(value, default=str, ensure_ascii=False)
-            lines += [f"# {field.description}", f"# {key} = {written}"]
+            lines += [f"# {field.description}", f"# {field.alias or key} = {written}"]
     return "\n".join(lines) + "\n"
 
 
@@ -154,4 +189,4 @@ def _known_keys(model: type[BaseModel], parents: list[str | int]) -> list[str]:
         if not isinstance(nested, type) or not issubclass(nested, BaseModel):
             return []
         model = nested
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]

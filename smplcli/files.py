@@ -4,13 +4,14 @@ import errno
 import hashlib
 import json
 import os
+import struct
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, Literal, cast
 
 import numpy as np
 from numpy.lib import format as npy
@@ -25,6 +26,12 @@ from smplcli.errors import (
 
 MAX_NPZ_BYTES = 16 << 30
 MAX_JSON_BYTES = 256 << 20
+
+ZIP_HEADER_SIZE, ZIP_NAME_LENGTH_AT = 30, 26
+"""Of a zip member's local header (PKWARE's APPNOTE, 4.3.7), before its name and extra field."""
+
+TEMPORARY_PREFIX = ".writing-"
+"""What files are called before they are whole; those of a killed process stay behind."""
 
 
 def asset(name: str) -> Path:
@@ -57,7 +64,7 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
+        with NamedTemporaryFile(dir=path.parent, prefix=TEMPORARY_PREFIX, delete=False) as file:
             temporary = Path(file.name)
             yield cast("BinaryIO", file)
             file.flush()
@@ -158,15 +165,64 @@ def _select(
 
 def _read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(info) as stream:
-        version = npy.read_magic(stream)
-        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, _, dtype = read_header(stream)
-        if dtype.hasobject:
-            raise HostileFileError(f"npz holds Python objects in {info.filename}: {path}")
-        if stream.tell() + prod(shape) * dtype.itemsize != info.file_size:
-            raise UnreadableFileError(f"npz header disagrees with {info.filename}: {path}")
+        _read_header(path, stream, info)
     with archive.open(info) as stream:
         return np.asarray(npy.read_array(stream, allow_pickle=False))
+
+
+def _read_header(
+    path: Path, stream: IO[bytes], info: zipfile.ZipInfo
+) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and type of a member, whose size they must agree with."""
+    start = stream.tell()
+    version = npy.read_magic(stream)
+    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, is_fortran, dtype = read_header(stream)
+    if dtype.hasobject:
+        raise HostileFileError(f"npz holds Python objects in {info.filename}: {path}")
+    if stream.tell() - start + prod(shape) * dtype.itemsize != info.file_size:
+        raise UnreadableFileError(f"npz header disagrees with {info.filename}: {path}")
+    return shape, is_fortran, dtype
+
+
+def map_npz(path: Path, key: str) -> np.ndarray:
+    """One array of an npz, left on disk until it is looked at, and then not checked for damage.
+
+    Args:
+        path: The npz file, written by `write_npz`.
+        key: The array.
+
+    Returns:
+        The array, which cannot be written to.
+
+    Raises:
+        MissingFileError: There is no such file.
+        UnreadableFileError: It is no npz of ours, is damaged, or lacks the key.
+        HostileFileError: It holds Python objects.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"file not found: {path}")
+    try:
+        with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+            members = {info.filename: info for info in archive.infolist()}
+            info = _select(path, members, [f"{key}.npy"])[f"{key}.npy"]
+            if info.compress_type != zipfile.ZIP_STORED:
+                return _read_member(path, archive, info)
+            file.seek(info.header_offset + ZIP_NAME_LENGTH_AT)
+            name_length, extra_length = struct.unpack("<HH", file.read(4))
+            start = info.header_offset + ZIP_HEADER_SIZE + name_length + extra_length
+            file.seek(start)
+            shape, is_fortran, dtype = _read_header(path, file, info)
+            if prod(shape) == 0:
+                return np.empty(shape, dtype)
+            order: Literal["F", "C"] = "F" if is_fortran else "C"
+            return np.asarray(np.memmap(path, dtype, "r", file.tell(), shape, order))
+    except (HostileFileError, UnreadableFileError):
+        raise
+    except Exception as error:  # as above
+        raise UnreadableFileError(
+            f"not a readable npz file: {path}", hint="Write or copy the file again."
+        ) from error
 
 
 def write_json(path: Path, content: object, *, overwrite: bool = True) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
 from smplcli.files import atomic_write
 from smplcli.image_headers import BadImageError, ImageHeader, read_image_header
-from smplcli.types import Pixels
+from smplcli.types import Floats, Pixels
 
 Orientation = Literal["displayed", "stored"]
 """Turned as viewers show it, or as the pixels lie in the file (what annotations refer to)."""
@@ -41,6 +41,14 @@ _TURN: dict[int, Callable[[Pixels], Pixels]] = {
     8: lambda image: image[:, ::-1].swapaxes(0, 1),
 }
 """From the stored to the displayed picture, by Exif orientation."""
+
+_JPEG_FLAGS = {
+    1: cv2.IMREAD_COLOR_RGB,
+    # The flags of reduced pictures ask for BGR by a bit that would win over RGB's.
+    2: cv2.IMREAD_REDUCED_COLOR_2 & ~cv2.IMREAD_COLOR_BGR | cv2.IMREAD_COLOR_RGB,
+    4: cv2.IMREAD_REDUCED_COLOR_4 & ~cv2.IMREAD_COLOR_BGR | cv2.IMREAD_COLOR_RGB,
+}
+"""By how much a JPEG is reduced."""
 
 
 def read_image(path: Path, *, orientation: Orientation) -> Pixels:
@@ -72,6 +80,50 @@ def read_image(path: Path, *, orientation: Orientation) -> Pixels:
     if orientation == "displayed":
         image = _TURN[header.orientation](image)
     return np.ascontiguousarray(image)
+
+
+class ReducedImage(NamedTuple):
+    """A picture, perhaps read with fewer pixels than it has."""
+
+    pixels: Pixels
+    """RGB, (height, width, 3), as stored."""
+
+    size: tuple[int, int]
+    """Width and height of the whole picture, pixels."""
+
+    reduction: int
+    """Side of a pixel read, in pixels of the whole picture."""
+
+    @property
+    def to_full(self) -> Floats:
+        """Affine map (2, 3) from the pixels read to those of the whole picture."""
+        centre = (self.reduction - 1) / 2
+        return np.array([[self.reduction, 0.0, centre], [0.0, self.reduction, centre]])
+
+
+def read_reduced(path: Path, *, reduction: int) -> ReducedImage:
+    """Read a picture as its pixels lie in the file, a JPEG with fewer pixels if that will do.
+
+    A JPEG is made of waves over 8 x 8 pixels; leaving out the short ones gives a picture of half
+    the size or a quarter of it, free of aliasing, in little more than half the time.
+
+    Args:
+        path: The file.
+        reduction: 1, 2 or 4: by how much width and height may be reduced.
+
+    Raises:
+        MissingFileError: There is no such file.
+        UnreadableFileError: As for `read_image`.
+    """
+    data = _read_bytes(path)
+    try:
+        header = read_image_header(data)
+        _check_size(header)
+        reduction = reduction if header.kind == "JPEG" else 1
+        image = _to_rgb(_decode(data, header, reduction), header)
+    except BadImageError as error:
+        raise UnreadableFileError(f"{error}: {path}") from error
+    return ReducedImage(image, (header.width, header.height), reduction)
 
 
 def write_image(path: Path, image: Pixels, *, overwrite: bool = True) -> None:
@@ -147,15 +199,15 @@ def _check_size(header: ImageHeader) -> None:
         raise BadImageError(f"picture is longer than {MAX_SIDE:,} pixels ({size})")
 
 
-def _decode(data: bytes, header: ImageHeader) -> NDArray[Any]:
-    """Pixels as stored: grey, BGR, BGRA, or RGB for JPEG."""
+def _decode(data: bytes, header: ImageHeader, reduction: int = 1) -> NDArray[Any]:
+    """Pixels as stored: grey, BGR, BGRA, or RGB for JPEG, which may be reduced."""
     buffer = np.frombuffer(data, np.uint8)
     if header.orientation_at is not None:
         # cv2 turns TIFF files whatever it is asked: the copy it gets says that there is no need.
         buffer = buffer.copy()
         order = "<u2" if data.startswith(b"II") else ">u2"
         buffer[header.orientation_at : header.orientation_at + 2] = np.array([1], order).view("u1")
-    flags = cv2.IMREAD_COLOR_RGB if header.kind == "JPEG" else cv2.IMREAD_UNCHANGED
+    flags = _JPEG_FLAGS[reduction] if header.kind == "JPEG" else cv2.IMREAD_UNCHANGED
     try:
         image = cv2.imdecode(buffer, flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:

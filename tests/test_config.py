@@ -93,7 +93,7 @@ def test_every_line_of_the_template_is_valid_once_uncommented():
 def test_the_template_mentions_every_key_once_with_its_default():
     uncommented = re.sub(r"^# (\w+ = )", r"\1", settings_template(), flags=re.MULTILINE)
     written = tomllib.loads(uncommented)
-    defaults = Settings().model_dump(mode="json")
+    defaults = Settings().model_dump(mode="json", by_alias=True)
 
     assert {name: list(section) for name, section in written.items()} == {
         name: list(section) for name, section in defaults.items()

@@ -7,7 +7,7 @@ import typer
 from smplcli.cli._body import body_app
 from smplcli.cli._doctor import doctor
 from smplcli.cli._evaluate import evaluate
-from smplcli.cli._group import SmplCliGroup
+from smplcli.cli._group import SectionedCommand, SmplCliGroup
 from smplcli.cli._init import init
 from smplcli.cli._output import show_logs
 from smplcli.cli._predict import predict
@@ -28,8 +28,11 @@ app = typer.Typer(
         "default_map": dict.fromkeys(("help", "install_completion", "show_completion"), False),
     },
 )
+app.command(
+    cls=SectionedCommand,
+    epilog="Example: smplcli prepare 3dpw mpii --root 3dpw=data/3DPW --root mpii=data/mpii",
+)(prepare)
 for command, example in (
-    (prepare, "smplcli prepare synthetic --count 2000 --poses AMASS/CMU --backgrounds photos"),
     (train, "smplcli train --recipe pare --device cuda --workers 8"),
     (evaluate, "smplcli evaluate runs/lite-1 --split validation --json"),
     (predict, "smplcli predict ./imgs --out preds.npz --overlay drawn"),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from smplcli.cli._output import note, printable
 from smplcli.errors import ResourceError, SmplCliError
@@ -50,6 +50,22 @@ class SmplCliGroup(TyperGroup):
         except MemoryError as error:
             show_error("out of memory")
             raise typer.Exit(ResourceError.exit_code) from error
+
+
+class SectionedCommand(TyperCommand):
+    """A command with so many options that its help puts them under headings."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options, those without a heading first."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                heading = getattr(param, "rich_help_panel", None) or "Options"
+                sections.setdefault(heading, []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
 
 
 def show_error(message: str, hint: str | None = None) -> None:

@@ -56,3 +56,6 @@ the affine map from crop pixels to image pixels.
 
 JPEG_BYTES, JPEG_OFFSETS = "crop_jpeg", "crop_offsets"
 """Crops as JPEG one after the other, (bytes,) uint8, and where each starts, (N + 1,) int64."""
+
+RAW_CROPS = "crop_raw"
+"""Crops as they are, (N, S, S, 3) uint8 RGB: what shards hold that are stored without JPEG."""

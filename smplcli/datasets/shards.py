@@ -4,26 +4,31 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
 
 from smplcli.datasets.schema import (
+    CROP_SIZE,
     FIELDS,
     JPEG_BYTES,
     JPEG_OFFSETS,
     MANIFEST_FILE,
+    RAW_CROPS,
 )
 from smplcli.errors import MissingFileError, UnreadableFileError
-from smplcli.files import read_json, read_npz, write_npz
+from smplcli.files import map_npz, read_json, read_npz, write_npz
 from smplcli.types import Floats, Pixels
 
 FORMAT = "smplcli-prepared-1"
 JPEG_QUALITY = 95
 
-OPEN_SHARDS = 256
-"""Shards kept in memory per process, about 4 MB each; the rest is read again when needed."""
+OPEN_SHARDS = 512
+"""Shards whose labels are kept in memory per process, 1 to 2 MB each, with their files open."""
+
+Store = Literal["jpeg", "raw"]
+"""How crops are kept: as JPEG, or as they are."""
 
 
 class PreparedSample(NamedTuple):
@@ -59,6 +64,7 @@ class PreparedSplit:
     def __init__(self, folder: Path, name: str, manifest: Mapping[str, Any]) -> None:
         self.name = name
         self.is_synthetic = manifest.get("source") == "synthetic"
+        self._store: Store = "raw" if manifest.get("crop", {}).get("store") == "raw" else "jpeg"
         shards = [shard for shard in manifest["shards"] if shard["split"] == name]
         self._paths = [folder / shard["name"] for shard in shards]
         self._starts = np.cumsum([0, *(shard["count"] for shard in shards)]).tolist()
@@ -71,7 +77,7 @@ class PreparedSplit:
             raise IndexError(index)
         shard = bisect_right(self._starts, index) - 1
         path, row = self._paths[shard], index - self._starts[shard]
-        arrays = _read_shard(path)
+        arrays = _read_shard(path, self._store)
         if len(arrays["pose"]) != self._starts[shard + 1] - self._starts[shard]:
             raise UnreadableFileError(f"shard and manifest disagree on its size: {path}")
         return unpack_sample(arrays, row)
@@ -139,16 +145,37 @@ def _is_shard_entry(entry: object) -> bool:
     )
 
 
+def code_crop(image: Pixels, store: Store) -> np.ndarray:
+    """A crop (S, S, 3) as it is stored."""
+    if store == "raw":
+        return image
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, coded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return np.asarray(coded, dtype=np.uint8)
+
+
+def join_crops(coded: Sequence[np.ndarray], store: Store, size: int) -> dict[str, np.ndarray]:
+    """Arrays of the coded crops of a shard, whose side is ``size`` even if there are none."""
+    if store == "raw":
+        return {RAW_CROPS: np.stack(coded) if coded else np.empty((0, size, size, 3), np.uint8)}
+    return {
+        JPEG_BYTES: np.concatenate([np.empty(0, np.uint8), *coded]),
+        JPEG_OFFSETS: np.cumsum([0, *map(len, coded)], dtype=np.int64),
+    }
+
+
+def pack_labels(samples: Sequence[PreparedSample]) -> dict[str, np.ndarray]:
+    """Arrays of everything but the crops, in the order of the samples."""
+    return {
+        name: np.array([getattr(sample, name) for sample in samples], dtype).reshape(-1, *shape)
+        for name, (dtype, shape) in FIELDS.items()
+    }
+
+
 def pack_samples(samples: Sequence[PreparedSample]) -> dict[str, np.ndarray]:
     """Arrays of a shard, in the order of the samples."""
-    arrays = {
-        name: np.array([getattr(sample, name) for sample in samples], dtype=dtype)
-        for name, (dtype, _) in FIELDS.items()
-    }
-    coded = [_to_jpeg(sample.image) for sample in samples]
-    arrays[JPEG_BYTES] = np.concatenate(coded)
-    arrays[JPEG_OFFSETS] = np.cumsum([0, *map(len, coded)], dtype=np.int64)
-    return arrays
+    coded = [code_crop(sample.image, "jpeg") for sample in samples]
+    return {**pack_labels(samples), **join_crops(coded, "jpeg", CROP_SIZE)}
 
 
 def unpack_sample(arrays: Mapping[str, np.ndarray], row: int) -> PreparedSample:
@@ -157,13 +184,19 @@ def unpack_sample(arrays: Mapping[str, np.ndarray], row: int) -> PreparedSample:
     Raises:
         UnreadableFileError: The crop is damaged.
     """
+    values = {name: arrays[name][row] for name in FIELDS}
+    return PreparedSample(**values, image=_read_crop(arrays, row))
+
+
+def _read_crop(arrays: Mapping[str, np.ndarray], row: int) -> Pixels:
+    if RAW_CROPS in arrays:
+        return np.array(arrays[RAW_CROPS][row])
     start, stop = arrays[JPEG_OFFSETS][row : row + 2]
     coded = arrays[JPEG_BYTES][start:stop]
     image = cv2.imdecode(coded, cv2.IMREAD_COLOR_RGB) if coded.size else None
     if image is None:
         raise UnreadableFileError(f"crop {row} of a shard is damaged")
-    values = {name: arrays[name][row] for name in FIELDS}
-    return PreparedSample(**values, image=np.asarray(image, dtype=np.uint8))
+    return np.asarray(image, dtype=np.uint8)
 
 
 def write_shard(path: Path, samples: Sequence[PreparedSample]) -> None:
@@ -172,17 +205,15 @@ def write_shard(path: Path, samples: Sequence[PreparedSample]) -> None:
 
 
 @lru_cache(maxsize=OPEN_SHARDS)
-def _read_shard(path: Path) -> dict[str, np.ndarray]:
-    arrays = read_npz(path, keys=[*FIELDS, JPEG_BYTES, JPEG_OFFSETS])
-    count = len(arrays[JPEG_OFFSETS]) - 1
+def _read_shard(path: Path, store: Store) -> dict[str, np.ndarray]:
+    """Arrays of a shard; its crops stay on disk until they are looked at."""
+    is_raw = store == "raw"
+    arrays = read_npz(path, keys=[*FIELDS, *(() if is_raw else (JPEG_OFFSETS,))])
+    crops = RAW_CROPS if is_raw else JPEG_BYTES
+    arrays[crops] = map_npz(path, crops)
+    count = len(arrays[RAW_CROPS]) if is_raw else len(arrays[JPEG_OFFSETS]) - 1
     for name, (dtype, shape) in FIELDS.items():
         array = arrays[name]
         if array.shape != (count, *shape) or not np.issubdtype(array.dtype, dtype):
             raise UnreadableFileError(f"{name} has another type or shape: {path}")
     return arrays
-
-
-def _to_jpeg(image: Pixels) -> np.ndarray:
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, coded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return np.asarray(coded, dtype=np.uint8)

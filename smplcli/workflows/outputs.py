@@ -1,7 +1,9 @@
 """Where a step writes when nobody says: always a new place, unless it goes on with its work."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from smplcli.errors import ConfigError
 from smplcli.training.checkpoints import STATE_FILE
 from smplcli.training.config import read_recipe, recipe_to_toml
 from smplcli.workflows.prepared_folder import PLAN_FILE
@@ -27,6 +29,28 @@ def default_data_dir(data_dir: Path, source: str) -> Path:
     """
     last = data_dir / f"{source}-{last_number(data_dir, source)}"
     return last if (last / PLAN_FILE).is_file() else next_free(data_dir, source)
+
+
+def data_dirs(data_dir: Path, sources: Iterable[str], given: Path | None) -> dict[str, Path]:
+    """Folder to prepare each source in.
+
+    Args:
+        data_dir: Folder of all data sets.
+        sources: What is prepared.
+        given: Folder that the user named, which holds one data set.
+
+    Raises:
+        ConfigError: There are several sources for one folder.
+    """
+    names = list(sources)
+    if given is None:
+        return {name: default_data_dir(data_dir, name) for name in names}
+    if len(names) > 1:
+        raise ConfigError(
+            f"one folder is given for {len(names)} data sets: {given}",
+            hint="Leave --out away, or prepare them one by one.",
+        )
+    return dict.fromkeys(names, given)
 
 
 def default_run_dir(runs_dir: Path, recipe: str) -> Path:

@@ -1,289 +1,182 @@
-"""From raw data to prepared data sets: so far, people that we render."""
+"""From a raw data set to a prepared one: crops and labels in shards, and a manifest."""
 
-import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from time import monotonic
+from typing import NamedTuple
 
-import cv2
 import numpy as np
-import torch
-from joblib import Parallel, cpu_count, delayed
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-import smplcli
-from smplcli.body.files import load_body
-from smplcli.body.model import BodyModel
-from smplcli.conventions import COCO17_JOINTS, SMPL_JOINTS
-from smplcli.datasets.backgrounds import PhotoLibrary, load_photos
-from smplcli.datasets.poses import PoseLibrary, clips_of_split, load_poses
-from smplcli.datasets.scenes import Studio
-from smplcli.datasets.schema import CONTEXT, CROP_SIZE, MANIFEST_FILE, PART_SIZE, SHARD_SIZE
-from smplcli.datasets.shards import FORMAT, write_shard
-from smplcli.errors import ConfigError, MissingFileError, OutputExistsError, ResourceError
-from smplcli.files import read_json, read_npz, sha256_of, write_json
+from smplcli.datasets.annotations import Dropped, Picture
+from smplcli.datasets.cutting import CutOut, best_reduction, cut_out
+from smplcli.datasets.part_maps import PartPainter
+from smplcli.datasets.shards import code_crop, join_crops, pack_labels
+from smplcli.errors import MissingFileError, UnreadableFileError
+from smplcli.files import write_npz
+from smplcli.images import read_reduced
+from smplcli.types import Pixels
+from smplcli.workflows.parallel import Backend, run_tasks
+from smplcli.workflows.prepare_report import (
+    DROPPED,
+    NO_PICTURE,
+    PrepareReport,
+    describe_plan,
+    finish_set,
+    look_only,
+)
+from smplcli.workflows.prepared_folder import claim
 from smplcli.workflows.progress import Progress, no_progress
+from smplcli.workflows.sources import PrepareOptions, Source, choose, find_bodies, read_raw
 
-SPLITS = ("train", "validation", "test")
-HELD_OUT_SHARE, MAX_HELD_OUT = 0.2, 500
-"""People of each held-out split, over those to train on, and at most."""
+SHARD_SIZE = 500
+"""People per shard, or a few more where a picture holds several: the unit of work, and of what a
+killed run keeps."""
 
-SEQUENCE_LENGTH = 100
-"""Pictures per sequence; leaderboards of video data group by them."""
-
-PLAN_FILE = "plan.json"
-"""What a set that is not finished yet will hold; it must not change until it is."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrepareReport:
-    """What was prepared."""
-
-    out: Path
-    counts: dict[str, int]
-    """Samples per split."""
-
-    num_bytes: int
-    found_by_detector: int
-    """People that the detector finds in their pictures."""
-
-    resumed_shards: int
-    """Shards that an earlier, unfinished run had left."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-like form."""
-        return {**asdict(self), "out": str(self.out)}
+BAD_PICTURE = "picture unreadable"
 
 
 class _Shard(NamedTuple):
     split: str
     number: int
-    first: int
-    size: int
+    pictures: tuple[Picture, ...]
 
     @property
     def name(self) -> str:
         return f"{self.split}-{self.number:05d}.npz"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Supplies:
-    """What pictures are made of, read once and shared by all processes."""
-
-    model: BodyModel
-    poses: dict[str, PoseLibrary]
-    """By split; empty for made-up poses only."""
-
-    photos: PhotoLibrary | None
-    plan: dict[str, Any]
-    """Everything that decides what the data set holds."""
-
-
 def prepare(
+    source: Source,
+    root: Path,
     out: Path,
     *,
-    count: int,
-    seed: int = 0,
-    poses: Path | None = None,
-    backgrounds: Path | None = None,
+    options: PrepareOptions | None = None,
     body: Path | None = None,
     jobs: int | None = None,
+    backend: Backend = "loky",
     overwrite: bool = False,
+    dry_run: bool = False,
     progress: Progress = no_progress,
 ) -> PrepareReport:
-    """Render a data set of synthetic people, or go on where an earlier run stopped.
+    """Prepare a raw data set, or go on where an earlier run stopped.
 
     Args:
-        out: Folder of the data set.
-        count: People to train on; a fifth as many, at most 500, are held out for each of
-            validation and test, in poses of other clips.
-        seed: The same seed renders the same people, whatever ``jobs`` is.
-        poses: Pose file or folder of them; made-up poses without one.
-        backgrounds: Folder of photographs; generated backgrounds without one.
-        body: SMPL file; the demo body without one.
-        jobs: Processes that render; as many as there are cores if not said.
+        source: Which data set it is.
+        root: The folder that holds it.
+        out: Folder of the prepared data set.
+        options: How it is read and cut.
+        body: SMPL file, or folder with one per gender; the demo body stands in without one.
+        jobs: Processes; as many as there are cores if not said.
+        backend: What runs them.
         overwrite: Replace a data set that is there.
+        dry_run: Count people and look for pictures, and write nothing.
         progress: Shows the shards.
 
+    Returns:
+        What was prepared. If it is not complete, there is no manifest: the shards without
+        failures are kept, and the same call does the others again.
+
     Raises:
-        ConfigError: ``out`` holds the beginning of another data set.
-        ResourceError: A process died, mostly for want of memory.
+        ConfigError: ``out`` holds the beginning of another data set, or an option is unknown.
+        MissingFileError: ``root`` does not hold the data set, or the body is not there.
+        UnreadableFileError: Its labels are damaged.
+        HostileFileError: A file of it asks for anything but data.
         OutputExistsError: ``out`` holds a data set, and ``overwrite`` is false.
-        MissingFileError: Poses, backgrounds or body are not there.
-        UnreadableFileError: One of them is not what it should be.
+        ResourceError: The disk is full, or a process died or hangs.
     """
-    supplies = _gather(count=count, seed=seed, poses=poses, backgrounds=backgrounds, body=body)
-    _claim(out, supplies.plan, overwrite=overwrite)
-    shards = list(_shards(count))
+    options = options or PrepareOptions()
+    bodies = find_bodies(body)
+    raw = choose(read_raw(source, root, options, bodies), options)
+    if dry_run:
+        return look_only(raw, out, options)
+    plan = describe_plan(raw, options, bodies)
+    claim(out, plan, overwrite=overwrite)
+    shards = list(_split_up(raw.pictures))
     missing = [shard for shard in shards if not (out / shard.name).exists()]
-    _render(out, supplies, missing, jobs=jobs, progress=progress)
-    found = _write_manifest(out, supplies, shards)
-    (out / PLAN_FILE).unlink()
-    counts = Counter[str]()
-    for shard in shards:
-        counts[shard.split] += shard.size
-    return PrepareReport(
-        out=out,
-        counts=dict(counts),
-        num_bytes=sum(path.stat().st_size for path in out.iterdir()),
-        found_by_detector=found,
+    work = partial(_prepare_shard, out, options, body)
+    start = monotonic()
+    for _ in run_tasks(work, missing, jobs=jobs, backend=backend, progress=progress, label=source):
+        pass
+    seconds = monotonic() - start
+    num_read = sum(len(shard.pictures) for shard in missing)
+    return finish_set(
+        raw,
+        out,
+        options,
+        plan,
+        shards={shard.name: shard.split for shard in shards},
         resumed_shards=len(shards) - len(missing),
+        images_per_second=num_read / seconds if num_read else None,
     )
 
 
-def _gather(
-    *, count: int, seed: int, poses: Path | None, backgrounds: Path | None, body: Path | None
-) -> _Supplies:
-    for path in (poses, backgrounds, body):
-        if path is not None and not path.exists():
-            raise MissingFileError(f"not found: {path}")
-    model = load_body(body)
-    library = load_poses(poses) if poses else None
-    photos = load_photos(backgrounds) if backgrounds else None
-    plan = {
-        "smplcli": smplcli.__version__,
-        "count": count,
-        "seed": seed,
-        "poses": _describe(poses, library.poses if library else None),
-        "backgrounds": _describe(backgrounds, photos.coded if photos else None),
-        "body": {"name": model.name, "sha256": model.sha256},
-    }
-    by_split = {split: clips_of_split(library, split) for split in SPLITS} if library else {}
-    return _Supplies(model=model, poses=by_split, photos=photos, plan=plan)
+def _split_up(pictures: Sequence[Picture]) -> Iterator[_Shard]:
+    """Pictures in their order, as few per shard as hold its people."""
+    for split in dict.fromkeys(picture.split for picture in pictures):
+        number, size, some = 0, 0, list[Picture]()
+        for picture in pictures:
+            if picture.split != split:
+                continue
+            some.append(picture)
+            size += len(picture.people)
+            if size >= SHARD_SIZE:
+                yield _Shard(split, number, tuple(some))
+                number, size, some = number + 1, 0, []
+        if some:
+            yield _Shard(split, number, tuple(some))
 
 
-def _describe(path: Path | None, content: np.ndarray | None) -> dict[str, str] | None:
-    if path is None or content is None:
-        return None
-    return {"name": path.name, "sha256": hashlib.sha256(content.tobytes()).hexdigest()}
+def _prepare_shard(out: Path, options: PrepareOptions, body: Path | None, shard: _Shard) -> None:
+    results: list[tuple[CutOut, list[np.ndarray]]] = [(CutOut((), ()), [])] * len(shard.pictures)
+    for place, found in _cut_all(shard.pictures, options.crop_size):
+        coded = [code_crop(sample.image, options.store) for sample in found.samples]
+        bare = tuple(sample._replace(image=_NO_IMAGE) for sample in found.samples)
+        results[place] = found._replace(samples=bare), coded
+    samples = [sample for found, _ in results for sample in found.samples]
+    if options.parts:
+        maps = _painter(body).paint(samples)
+        samples = [
+            sample._replace(part_map=part_map)
+            for sample, part_map in zip(samples, maps, strict=True)
+        ]
+    crops = [crop for _, coded in results for crop in coded]
+    dropped = [who for found, _ in results for who in found.dropped]
+    arrays = {**pack_labels(samples), **join_crops(crops, options.store, options.crop_size)}
+    write_npz(out / shard.name, {**arrays, DROPPED: np.array(json.dumps(dropped))})
 
 
-def _shards(count: int) -> Iterator[_Shard]:
-    held_out = max(1, min(MAX_HELD_OUT, int(count * HELD_OUT_SHARE)))
-    for split, total in zip(SPLITS, (count, held_out, held_out), strict=True):
-        for number, first in enumerate(range(0, total, SHARD_SIZE)):
-            yield _Shard(split, number, first, min(SHARD_SIZE, total - first))
+_NO_IMAGE: Pixels = np.empty((0, 0, 3), np.uint8)
 
 
-def _claim(out: Path, plan: dict[str, Any], *, overwrite: bool) -> None:
-    """Make ``out`` ready for the plan, keeping the shards of an unfinished run of the same."""
-    if overwrite:
-        for path in [out / MANIFEST_FILE, out / PLAN_FILE, *out.glob("*-[0-9]*.npz")]:
-            path.unlink(missing_ok=True)
-    if (out / MANIFEST_FILE).exists():
-        raise OutputExistsError(
-            f"data set exists: {out}", hint="Choose another folder or pass --overwrite."
-        )
-    if (out / PLAN_FILE).exists() and read_json(out / PLAN_FILE) != plan:
-        raise ConfigError(
-            f"folder holds the beginning of another data set: {out}",
-            hint="Repeat its options, choose another folder or pass --overwrite.",
-        )
-    write_json(out / PLAN_FILE, plan)
+def _cut_all(pictures: Sequence[Picture], crop_size: int) -> Iterator[tuple[int, CutOut]]:
+    """Places of pictures and who was cut out of them; each file is read once."""
+    places: dict[Path, list[int]] = {}
+    for place, picture in enumerate(pictures):
+        places.setdefault(picture.path, []).append(place)
+    for path, same in places.items():
+        reduction = min(best_reduction(pictures[place], crop_size) for place in same)
+        try:
+            image = read_reduced(path, reduction=reduction)
+        except (MissingFileError, UnreadableFileError) as error:
+            reason = NO_PICTURE if isinstance(error, MissingFileError) else BAD_PICTURE
+            yield from ((place, _drop_all(pictures[place], reason)) for place in same)
+        else:
+            yield from ((place, cut_out(pictures[place], image, crop_size)) for place in same)
 
 
-def _render(
-    out: Path,
-    supplies: _Supplies,
-    shards: list[_Shard],
-    *,
-    jobs: int | None,
-    progress: Progress,
-) -> None:
-    renderer = Parallel(n_jobs=jobs or cpu_count(), return_as="generator_unordered")
-    try:
-        done = renderer(delayed(_render_shard)(out, supplies, shard) for shard in shards)
-        for _ in progress(_Sized(done, len(shards)), "render"):
-            pass
-    except TerminatedWorkerError as error:
-        raise ResourceError(
-            "a rendering process was ended", hint="Free memory, or pass a smaller --jobs."
-        ) from error
-
-
-_STUDIOS: dict[tuple[str, str], Studio] = {}
-"""The studio of each process and split: setting one up takes longer than a picture."""
-
-
-def _render_shard(out: Path, supplies: _Supplies, shard: _Shard) -> None:
-    key = (json.dumps(supplies.plan), shard.split)
-    if key not in _STUDIOS:
-        _STUDIOS.clear()
-        clips = supplies.poses[shard.split].clips if supplies.poses else []
-        _STUDIOS[key] = Studio(supplies.model, clips, supplies.photos)
-    samples = []
-    with _one_thread():
-        for index in range(shard.first, shard.first + shard.size):
-            stream = [supplies.plan["seed"], (SPLITS.index(shard.split) << 32) + index]
-            rng = np.random.Generator(np.random.Philox(key=stream))
-            samples.append(_STUDIOS[key].take_picture(rng, _imgname(shard.split, index)))
-    write_shard(out / shard.name, samples)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Leave the other cores to the other processes."""
-    threads = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads[0])
-        cv2.setNumThreads(threads[1])
-
-
-def _imgname(split: str, index: int) -> str:
-    sequence, picture = divmod(index, SEQUENCE_LENGTH)
-    return f"synthetic_{split}_{sequence:03d}/image_{picture:05d}.jpg"
-
-
-def _write_manifest(out: Path, supplies: _Supplies, shards: list[_Shard]) -> int:
-    """Write the manifest; returns how many people the detector found."""
-    found = 0
-    entries = []
-    for shard in shards:
-        path = out / shard.name
-        detected = read_npz(path, keys=["detected"])["detected"]
-        found += int(detected[..., 2].any(axis=1).sum())
-        entries.append(
-            {
-                "name": shard.name,
-                "split": shard.split,
-                "count": shard.size,
-                "sha256": sha256_of(path),
-            }
-        )
-    plan = supplies.plan
-    write_json(
-        out / MANIFEST_FILE,
-        {
-            "format": FORMAT,
-            "source": "synthetic",
-            "smplcli": plan["smplcli"],
-            "options": {name: plan[name] for name in ("count", "seed", "poses", "backgrounds")},
-            "body": plan["body"],
-            "joint_sets": {"pose": SMPL_JOINTS, "keypoints": COCO17_JOINTS},
-            "crop": {"size": CROP_SIZE, "context": CONTEXT, "part_size": PART_SIZE},
-            "found_by_detector": found,
-            "shards": entries,
-        },
+def _drop_all(picture: Picture, reason: str) -> CutOut:
+    return CutOut(
+        (),
+        tuple(
+            Dropped(picture.split, picture.imgname, person.person_id, reason, is_failure=True)
+            for person in picture.people
+        ),
     )
-    return found
 
 
-class _Sized:
-    """An iterator whose length is known, for the progress bar."""
-
-    def __init__(self, items: Iterator[None], count: int) -> None:
-        self._items, self._count = items, count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[None]:
-        return self._items
+@lru_cache(maxsize=1)
+def _painter(body: Path | None) -> PartPainter:
+    """The painter of each process: reading bodies takes longer than a shard."""
+    return PartPainter(find_bodies(body))

@@ -6,8 +6,8 @@ Without that either, the folder runs the demo, and everything of it stays under 
 
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from smplcli.config import (
     SETTINGS_FILE,
     PathSettings,
     PrepareSettings,
+    RootSettings,
     Settings,
     TrainSettings,
     parse_toml,
@@ -24,7 +25,8 @@ from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
 MANIFEST_FILE = "manifest.json"
 BEST_FILE = "best.safetensors"
 EVALUATION_DIR = "eval"
-RAW_DATA_DIRS = (Path("data/3DPW"), Path("data/mpii"))
+RAW_DATA_DIRS = {"3dpw": Path("data/3DPW"), "mpii": Path("data/mpii")}
+"""Customary folders of raw data sets."""
 
 DEMO_DIR = Path("smplcli-demo")
 DEMO_SETTINGS = Settings(
@@ -49,8 +51,8 @@ class Project:
     settings_file: Path | None = None
     """The file, if the settings come from one."""
 
-    raw_data: tuple[Path, ...] = ()
-    """Customary folders of raw data that exist; looked at only without a settings file."""
+    raw_data: Mapping[str, Path] = field(default_factory=dict)
+    """Raw data sets that are there: those of the settings file, else the customary folders."""
 
     @property
     def is_demo(self) -> bool:
@@ -67,7 +69,7 @@ class Project:
                 f"demo: no {SETTINGS_FILE} and no data here, so synthetic people are used, all "
                 f"under {DEMO_DIR}{os.sep}; the numbers are not comparable with published ones"
             )
-        found = (*self.raw_data, *_outputs(self.settings.paths))
+        found = (*self.raw_data.values(), *_outputs(self.settings.paths))
         return f"using {', '.join(map(str, found)) or 'the data given'}"
 
 
@@ -85,8 +87,14 @@ def find_project(data: Path | None = None) -> Project:
     for folder in (here, *here.parents):
         if os.path.lexists(folder / SETTINGS_FILE):
             file = folder / SETTINGS_FILE
-            return Project(settings=read_settings(file), origin="file", settings_file=file)
-    raw_data = tuple(folder for folder in RAW_DATA_DIRS if folder.is_dir())
+            settings = read_settings(file)
+            return Project(
+                settings=settings,
+                origin="file",
+                settings_file=file,
+                raw_data=_stated_roots(settings),
+            )
+    raw_data = {name: folder for name, folder in RAW_DATA_DIRS.items() if folder.is_dir()}
     settings = Settings()
     if raw_data or data is not None or any(_outputs(settings.paths)):
         return Project(settings=settings, origin="folder", raw_data=raw_data)
@@ -109,18 +117,52 @@ def read_settings(file: Path) -> Settings:
     return parse_toml(Settings, text, source=str(file))
 
 
-def refuse_raw_data(project: Project) -> None:
-    """Stop where synthetic people would silently stand in for the data that lies here.
+def _stated_roots(settings: Settings) -> dict[str, Path]:
+    roots = settings.roots.model_dump(by_alias=True)
+    return {name: root for name, root in roots.items() if root is not None}
+
+
+def raw_sources(
+    project: Project, sources: Sequence[str], given: Sequence[str]
+) -> dict[str, Path | None]:
+    """What to prepare and where it lies.
+
+    Args:
+        project: What the commands work on.
+        sources: Names that the user gave; without any, those of the roots given, else of the
+            project, else synthetic people.
+        given: ``NAME=DIR`` as the user gave them.
+
+    Returns:
+        Folders of raw data by source, ``None`` for synthetic people.
 
     Raises:
-        UnreadableFileError: There is raw data, which this version has no reader for.
+        ConfigError: A root is of no known source, or of one that is not prepared.
+        MissingFileError: Nobody says where a source lies.
     """
-    if project.raw_data:
-        found = ", ".join(map(str, project.raw_data))
-        raise UnreadableFileError(
-            f"no reader for this data yet: {found}",
-            hint="Run 'smplcli prepare synthetic' to render synthetic people instead.",
+    roots = dict(map(_parse_root, given))
+    wanted = dict.fromkeys(sources or roots or project.raw_data or ("synthetic",))
+    unused = [name for name in roots if name not in wanted]
+    if unused:
+        raise ConfigError(
+            f"a root is given for what is not prepared: {unused[0]}",
+            hint=f"Add {unused[0]} to what to prepare, or leave its root out.",
         )
+    known = {**RAW_DATA_DIRS, **project.raw_data, **roots}
+    for name in wanted:
+        if name != "synthetic" and name not in known:
+            raise MissingFileError(
+                f"nobody says where the raw data is: {name}", hint=f"Pass --root {name}=DIR."
+            )
+    return {name: None if name == "synthetic" else known[name] for name in wanted}
+
+
+def _parse_root(text: str) -> tuple[str, Path]:
+    name, equals, folder = text.partition("=")
+    known = [info.alias or key for key, info in RootSettings.model_fields.items()]
+    if not equals or not folder or name not in known:
+        raise ConfigError(f"root is not NAME=DIR: {text}", hint=f"Names are {', '.join(known)}.")
+    return name, Path(folder).expanduser()
 
 
 def data_set(project: Project, given: Path | None = None) -> Path:

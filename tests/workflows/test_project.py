@@ -12,7 +12,7 @@ from smplcli.workflows.project import (
     evaluation_target,
     find_project,
     newest_run,
-    refuse_raw_data,
+    raw_sources,
 )
 
 
@@ -96,13 +96,55 @@ def test_raw_data_in_its_customary_place_is_announced(folder):
     assert project.notice == f"using {folder}"
 
 
-def test_raw_data_without_a_reader_is_refused_rather_than_replaced():
+def test_raw_data_that_is_there_is_prepared():
+    Path("data/3DPW").mkdir(parents=True)
+    Path("data/mpii").mkdir()
+
+    assert raw_sources(find_project(), [], []) == {
+        "3dpw": Path("data/3DPW"),
+        "mpii": Path("data/mpii"),
+    }
+
+
+def test_roots_of_the_settings_file_are_prepared_and_no_others():
+    Path("data/mpii").mkdir(parents=True)
+    Path(SETTINGS_FILE).write_text('[roots]\n3dpw = "far/3DPW"')
+
+    assert raw_sources(find_project(), [], []) == {"3dpw": Path("far/3DPW")}
+
+
+def test_a_root_that_is_given_is_prepared_alone():
     Path("data/3DPW").mkdir(parents=True)
 
-    with pytest.raises(UnreadableFileError, match="data/3DPW") as caught:
-        refuse_raw_data(find_project())
+    assert raw_sources(find_project(), [], ["eth=a=b"]) == {"eth": Path("a=b")}
 
-    assert "smplcli prepare synthetic" in caught.value.hint
+
+def test_without_any_raw_data_people_are_rendered():
+    assert raw_sources(find_project(), [], []) == {"synthetic": None}
+
+
+def test_sources_that_are_named_are_prepared_whatever_is_there():
+    Path("data/3DPW").mkdir(parents=True)
+
+    assert raw_sources(find_project(), ["synthetic"], []) == {"synthetic": None}
+
+
+def test_a_source_that_lies_nowhere_says_how_to_name_its_folder():
+    with pytest.raises(MissingFileError, match="where the raw data is: eth") as caught:
+        raw_sources(find_project(), ["eth"], [])
+
+    assert caught.value.hint == "Pass --root eth=DIR."
+
+
+@pytest.mark.parametrize("root", ["data", "3dpw=", "=data", "synthetic=data", "h36m=data"])
+def test_a_root_without_a_known_name_is_refused(root):
+    with pytest.raises(ConfigError, match="root is not NAME=DIR"):
+        raw_sources(find_project(), [], [root])
+
+
+def test_a_root_of_what_is_not_prepared_is_refused():
+    with pytest.raises(ConfigError, match="what is not prepared: mpii"):
+        raw_sources(find_project(), ["3dpw"], ["mpii=data"])
 
 
 @pytest.mark.parametrize("own", ["data/prepared/x/manifest.json", "runs/x/best.safetensors"])

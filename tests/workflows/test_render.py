@@ -8,8 +8,8 @@ import torch
 from smplcli.datasets.shards import open_prepared, prepared_splits
 from smplcli.errors import ConfigError, MissingFileError, OutputExistsError, UnreadableFileError
 from smplcli.files import sha256_of
-from smplcli.workflows import prepare as module
-from smplcli.workflows.prepare import prepare
+from smplcli.workflows import render as module
+from smplcli.workflows.render import render
 
 COUNT = 6
 
@@ -24,7 +24,7 @@ def prepared(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "SHARD_SIZE", 4)
         out = tmp_path_factory.mktemp("prepared") / "synthetic"
-        return prepare(out, count=COUNT, jobs=1)
+        return render(out, count=COUNT, jobs=1)
 
 
 def _hashes(folder):
@@ -64,15 +64,15 @@ def test_a_second_run_goes_on_where_a_killed_one_stopped(prepared, tmp_path):
             yield item
 
     with pytest.raises(KeyboardInterrupt):
-        prepare(out, count=COUNT, jobs=1, progress=killed)
-    report = prepare(out, count=COUNT, jobs=1)
+        render(out, count=COUNT, jobs=1, progress=killed)
+    report = render(out, count=COUNT, jobs=1)
 
     assert report.resumed_shards >= 2
     assert _hashes(out) == _hashes(prepared.out)
 
 
 def test_the_number_of_processes_does_not_matter(prepared, tmp_path):
-    prepare(tmp_path / "two", count=COUNT, jobs=2)
+    render(tmp_path / "two", count=COUNT, jobs=2)
 
     # Other processes do not know of the smaller shards, but the people must be the same.
     ours = open_prepared(tmp_path / "two", "train").field("pose")
@@ -80,7 +80,7 @@ def test_the_number_of_processes_does_not_matter(prepared, tmp_path):
 
 
 def test_another_seed_renders_other_people(prepared, tmp_path):
-    prepare(tmp_path / "other", count=1, seed=1, jobs=1)
+    render(tmp_path / "other", count=1, seed=1, jobs=1)
 
     ours = open_prepared(tmp_path / "other", "train").field("pose")
     assert not np.allclose(ours, open_prepared(prepared.out, "train").field("pose")[:1])
@@ -90,7 +90,7 @@ def test_a_finished_data_set_is_not_overwritten(prepared):
     before = _hashes(prepared.out)
 
     with pytest.raises(OutputExistsError):
-        prepare(prepared.out, count=COUNT, jobs=1)
+        render(prepared.out, count=COUNT, jobs=1)
 
     assert _hashes(prepared.out) == before
 
@@ -99,12 +99,12 @@ def test_the_beginning_of_another_data_set_is_not_continued(tmp_path):
     (tmp_path / "plan.json").write_text("{}")
 
     with pytest.raises(ConfigError, match="beginning of another"):
-        prepare(tmp_path, count=COUNT, jobs=1)
+        render(tmp_path, count=COUNT, jobs=1)
 
 
 def test_missing_poses_are_named_before_anything_is_written(tmp_path):
     with pytest.raises(MissingFileError, match="nowhere.npz"):
-        prepare(tmp_path / "out", count=1, poses=tmp_path / "nowhere.npz")
+        render(tmp_path / "out", count=1, poses=tmp_path / "nowhere.npz")
 
     assert not (tmp_path / "out").exists()
 
@@ -113,7 +113,7 @@ def test_a_file_without_poses_is_refused_before_anything_is_written(tmp_path):
     np.savez(tmp_path / "poses.npz", betas=np.zeros(10))
 
     with pytest.raises(UnreadableFileError, match="no poses"):
-        prepare(tmp_path / "out", count=1, poses=tmp_path / "poses.npz")
+        render(tmp_path / "out", count=1, poses=tmp_path / "poses.npz")
 
     assert not (tmp_path / "out").exists()
 
@@ -126,11 +126,11 @@ def test_other_poses_under_the_same_name_are_not_mixed_in(tmp_path):
 
     np.savez(poses, poses=np.zeros((20, 72)), clip=np.arange(20))
     with pytest.raises(KeyboardInterrupt):
-        prepare(out, count=1, poses=poses, jobs=1, progress=killed)
+        render(out, count=1, poses=poses, jobs=1, progress=killed)
     np.savez(poses, poses=np.ones((20, 72)), clip=np.arange(20))
 
     with pytest.raises(ConfigError, match="beginning of another"):
-        prepare(out, count=1, poses=poses, jobs=1)
+        render(out, count=1, poses=poses, jobs=1)
 
 
 def test_poses_and_backgrounds_are_shared_by_all_processes(tmp_path):
@@ -141,8 +141,8 @@ def test_poses_and_backgrounds_are_shared_by_all_processes(tmp_path):
         cv2.imwrite(str(tmp_path / f"photos/{number}.png"), noise)
     supplies = {"poses": tmp_path / "poses.npz", "backgrounds": tmp_path / "photos"}
 
-    one = prepare(tmp_path / "one", count=2, jobs=1, **supplies)
-    two = prepare(tmp_path / "two", count=2, jobs=2, **supplies)
+    one = render(tmp_path / "one", count=2, jobs=1, **supplies)
+    two = render(tmp_path / "two", count=2, jobs=2, **supplies)
 
     assert _hashes(one.out) == _hashes(two.out)
 
@@ -150,7 +150,7 @@ def test_poses_and_backgrounds_are_shared_by_all_processes(tmp_path):
 def test_torch_gets_its_threads_back(prepared, tmp_path):
     torch.set_num_threads(2)
 
-    prepare(tmp_path / "out", count=1, jobs=1)
+    render(tmp_path / "out", count=1, jobs=1)
 
     assert torch.get_num_threads() == 2
     torch.set_num_threads(1)

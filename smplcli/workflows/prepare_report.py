@@ -1,0 +1,289 @@
+"""What became of the people of a raw data set: counted, listed and written down."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import smplcli
+from smplcli.body.model import BodyModel
+from smplcli.conventions import COCO17_JOINTS, OPENPOSE25_JOINTS, SMPL_JOINTS, SPIN24_JOINTS
+from smplcli.datasets.annotations import Dropped, Picture, RawSet
+from smplcli.datasets.cutting import CUT_CONTEXT, find_problem
+from smplcli.datasets.part_maps import PART_CONTEXT
+from smplcli.datasets.schema import PART_SIZE
+from smplcli.datasets.shards import FORMAT
+from smplcli.files import atomic_write, read_npz, sha256_of
+from smplcli.workflows.prepared_folder import ERRORS_FILE, finish, size_of
+from smplcli.workflows.sources import PrepareOptions
+
+DROPPED = "dropped"
+"""Whom a shard has left out: a JSON list in its file, so that a run that goes on knows them."""
+
+NO_PICTURE = "picture not found"
+
+JOINT_SETS = {
+    "pose": SMPL_JOINTS,
+    "part": SPIN24_JOINTS,
+    "S": SPIN24_JOINTS,
+    "openpose": OPENPOSE25_JOINTS,
+    "keypoints": COCO17_JOINTS,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitCounts:
+    """What became of the people of a split."""
+
+    kept: int
+    frames: int
+    """Pictures that they are in."""
+
+    dropped: dict[str, int]
+    """Those left out, by reason."""
+
+    failed: int
+    """How many of them were left out because something is wrong with the data."""
+
+    published: int | None
+    """People that a full copy gives, where it is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareReport:
+    """What was prepared."""
+
+    source: str
+    out: Path
+    counts: dict[str, SplitCounts]
+    """By split."""
+
+    notes: tuple[str, ...]
+    """What a user should know about how the data was read."""
+
+    max_failures: float
+    """Share of people that may fail."""
+
+    is_dry_run: bool = False
+    num_bytes: int = 0
+    """Of all files."""
+
+    images_per_second: float | None = None
+    """Pictures prepared by this run over its seconds, without reading the labels."""
+
+    resumed_shards: int = 0
+    """Shards that an earlier, unfinished run had left."""
+
+    @property
+    def num_kept(self) -> int:
+        """People of all splits."""
+        return sum(split.kept for split in self.counts.values())
+
+    @property
+    def num_failed(self) -> int:
+        """People and pictures that something is wrong with."""
+        return sum(split.failed for split in self.counts.values())
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether anybody is left and so few failed that the data set is of use."""
+        total = self.num_kept + self.num_failed
+        return self.num_kept > 0 and self.num_failed <= self.max_failures * total
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-like form."""
+        return {**asdict(self), "out": str(self.out), "num_failed": self.num_failed}
+
+
+def look_only(raw: RawSet, out: Path, options: PrepareOptions) -> PrepareReport:
+    """Count people whose labels are sound and whose pictures exist, without reading any."""
+    tally = _Tally(raw)
+    for picture in raw.pictures:
+        problem = None if picture.path.is_file() else NO_PICTURE
+        kept = 0
+        for person in picture.people:
+            found = problem or find_problem(person, picture.cam_int, None)
+            if found is None:
+                kept += 1
+            else:
+                who = picture.split, picture.imgname, person.person_id
+                tally.drop([Dropped(*who, found, is_failure=True)])
+        tally.keep(picture.split, [picture.imgname] * kept)
+    return _report(raw, out, options, tally, is_dry_run=True)
+
+
+def describe_plan(
+    raw: RawSet, options: PrepareOptions, bodies: Mapping[str, BodyModel]
+) -> dict[str, Any]:
+    """Everything that decides what a prepared data set holds."""
+    chosen = asdict(options)
+    del chosen["max_failures"]
+    chosen["val_list"] = options.val_list and options.val_list.name
+    by_gender = {
+        gender: {"name": body.name, "sha256": body.sha256} for gender, body in bodies.items()
+    }
+    return {
+        "smplcli": smplcli.__version__,
+        "source": raw.source,
+        "options": {**chosen, "splits": list(options.splits)},
+        "bodies": by_gender,
+        "labels": _hash_labels(raw.pictures),
+    }
+
+
+def _hash_labels(pictures: Iterable[Picture]) -> str:
+    """Hash of everything about pictures but where they lie."""
+    digest = hashlib.sha256()
+    for picture in pictures:
+        digest.update(f"{picture.split}\0{picture.imgname}\0".encode())
+        for value in (picture.cam_int, *(label for who in picture.people for label in who)):
+            digest.update(
+                value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
+            )
+    return digest.hexdigest()
+
+
+def finish_set(
+    raw: RawSet,
+    out: Path,
+    options: PrepareOptions,
+    plan: Mapping[str, Any],
+    *,
+    shards: Mapping[str, str],
+    resumed_shards: int,
+    images_per_second: float | None,
+) -> PrepareReport:
+    """Count what the shards hold and write the manifest, unless too many people failed.
+
+    Args:
+        raw: What was read.
+        out: Folder of the data set.
+        options: How it was read and cut.
+        plan: What ``describe_plan`` gave.
+        shards: Split of each shard by its file name, in order.
+        resumed_shards: For the report.
+        images_per_second: For the report.
+    """
+    tally, entries, incomplete = _Tally(raw), [], []
+    for name, split in shards.items():
+        arrays = read_npz(out / name, keys=["imgname", DROPPED])
+        dropped = [Dropped(*entry) for entry in json.loads(str(arrays[DROPPED]))]
+        if any(who.is_failure for who in dropped):
+            incomplete.append(out / name)
+        tally.drop(dropped)
+        names = arrays["imgname"].tolist()
+        tally.keep(split, names)
+        entries.append(_describe_shard(out / name, split, len(names)))
+    _write_errors(out, tally.dropped)
+    report = _report(raw, out, options, tally)
+    if report.is_complete:
+        finish(out, _manifest(raw, plan, report, entries))
+    else:
+        for path in incomplete:
+            path.unlink()
+    return replace(
+        report,
+        num_bytes=size_of(out),
+        images_per_second=images_per_second,
+        resumed_shards=resumed_shards,
+    )
+
+
+def _describe_shard(path: Path, split: str, count: int) -> dict[str, Any]:
+    return {
+        "name": path.name,
+        "split": split,
+        "count": count,
+        "sha256": sha256_of(path),
+        "num_bytes": path.stat().st_size,
+    }
+
+
+def _manifest(
+    raw: RawSet, plan: Mapping[str, Any], report: PrepareReport, shards: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    options = plan["options"]
+    crop = {"size": options["crop_size"], "context": CUT_CONTEXT, "store": options["store"]}
+    return {
+        "format": FORMAT,
+        "source": raw.source,
+        "smplcli": plan["smplcli"],
+        "options": options,
+        "bodies": plan["bodies"],
+        "labels": plan["labels"],
+        "joint_sets": JOINT_SETS,
+        "crop": {**crop, "part_size": PART_SIZE, "part_context": PART_CONTEXT},
+        "counts": {split: asdict(counts) for split, counts in report.counts.items()},
+        "sequences": {
+            split: {name: size._asdict() for name, size in names.items()}
+            for split, names in raw.sequences.items()
+        },
+        "notes": list(raw.notes),
+        "num_bytes": sum(shard["num_bytes"] for shard in shards),
+        "shards": list(shards),
+    }
+
+
+def _write_errors(out: Path, dropped: Iterable[Dropped]) -> None:
+    """List what failed, a JSON object per line; no file if nothing did."""
+    failed = [who for who in dropped if who.is_failure]
+    if not failed:
+        (out / ERRORS_FILE).unlink(missing_ok=True)
+        return
+    with atomic_write(out / ERRORS_FILE) as file:
+        for who in failed:
+            line = {key: value for key, value in who._asdict().items() if key != "is_failure"}
+            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+
+
+class _Tally:
+    """Counts people of splits; starts with those that the reader left out."""
+
+    def __init__(self, raw: RawSet) -> None:
+        self.dropped = list(raw.dropped)
+        self.kept = Counter[str]()
+        self.frames: dict[str, set[str]] = {}
+
+    def keep(self, split: str, imgnames: Sequence[str]) -> None:
+        """Count people that are kept, one for each name."""
+        self.kept[split] += len(imgnames)
+        self.frames.setdefault(split, set()).update(imgnames)
+
+    def drop(self, dropped: Iterable[Dropped]) -> None:
+        """Count people that are not."""
+        self.dropped += dropped
+
+
+def _report(
+    raw: RawSet,
+    out: Path,
+    options: PrepareOptions,
+    tally: _Tally,
+    *,
+    is_dry_run: bool = False,
+) -> PrepareReport:
+    splits = [*tally.kept, *(who.split for who in tally.dropped)]
+    return PrepareReport(
+        source=raw.source,
+        out=out,
+        counts={split: _count(raw, tally, split) for split in dict.fromkeys(splits)},
+        notes=tuple(raw.notes),
+        max_failures=options.max_failures,
+        is_dry_run=is_dry_run,
+    )
+
+
+def _count(raw: RawSet, tally: _Tally, split: str) -> SplitCounts:
+    dropped = [who for who in tally.dropped if who.split == split]
+    return SplitCounts(
+        kept=tally.kept[split],
+        frames=len(tally.frames.get(split, ())),
+        dropped=dict(sorted(Counter(who.reason for who in dropped).items())),
+        failed=sum(who.is_failure for who in dropped),
+        published=raw.published.get(split),
+    )

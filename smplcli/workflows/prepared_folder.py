@@ -1,0 +1,56 @@
+"""The folder of a data set while it is being prepared: who may write to it, and what is done."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from smplcli.datasets.schema import MANIFEST_FILE
+from smplcli.errors import ConfigError, OutputExistsError
+from smplcli.files import TEMPORARY_PREFIX, read_json, write_json
+
+PLAN_FILE = "plan.json"
+"""What a set that is not finished yet will hold; it must not change until it is."""
+
+ERRORS_FILE = "errors.jsonl"
+"""What could not be prepared, a JSON object per line."""
+
+
+def claim(out: Path, plan: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Make a folder ready for a plan, keeping the shards of an unfinished run of the same.
+
+    Args:
+        out: The folder.
+        plan: Everything that decides what the data set holds.
+        overwrite: Remove the data set that is there, finished or not.
+
+    Raises:
+        ConfigError: The folder holds the beginning of another data set.
+        OutputExistsError: It holds a finished one.
+    """
+    if overwrite:
+        names = (MANIFEST_FILE, PLAN_FILE, ERRORS_FILE)
+        for path in [*(out / name for name in names), *out.glob("*-[0-9]*.npz")]:
+            path.unlink(missing_ok=True)
+    if (out / MANIFEST_FILE).exists():
+        raise OutputExistsError(
+            f"data set exists: {out}", hint="Choose another folder or pass --overwrite."
+        )
+    if (out / PLAN_FILE).exists() and read_json(out / PLAN_FILE) != plan:
+        raise ConfigError(
+            f"folder holds the beginning of another data set: {out}",
+            hint="Repeat its options, choose another folder or pass --overwrite.",
+        )
+    for left_over in out.glob(f"{TEMPORARY_PREFIX}*"):
+        left_over.unlink(missing_ok=True)
+    write_json(out / PLAN_FILE, plan)
+
+
+def finish(out: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest, which makes the data set complete."""
+    write_json(out / MANIFEST_FILE, manifest)
+    (out / PLAN_FILE).unlink()
+
+
+def size_of(out: Path) -> int:
+    """Bytes of all files of a data set."""
+    return sum(path.stat().st_size for path in out.iterdir())

@@ -1,0 +1,131 @@
+"""Raw data sets: which there are, and how their labels are read."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from smplcli.body.files import load_body
+from smplcli.body.model import BodyModel
+from smplcli.datasets.annotations import Picture, RawSet
+from smplcli.datasets.cutting import CUT_SIZE
+from smplcli.datasets.mpii import read_mpii
+from smplcli.datasets.shards import Store
+from smplcli.datasets.threedpw import BoxSource, read_3dpw
+from smplcli.errors import ConfigError, MissingFileError
+
+Source = Literal["3dpw", "mpii", "eth", "spin"]
+SPLITS = ("train", "validation", "test")
+GENDERS = {"n": "neutral", "m": "male", "f": "female"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareOptions:
+    """How a raw data set is read and cut."""
+
+    splits: tuple[str, ...] = SPLITS
+    """Splits to prepare."""
+
+    stride: int = 1
+    """Every so many frames of each sequence of 3DPW, the first among them."""
+
+    box: BoxSource = "keypoints"
+    """What the squares of 3DPW's people are around."""
+
+    val_list: Path | None = None
+    """Whom of MPII to validate on."""
+
+    crop_size: int = CUT_SIZE
+    """Side of a stored crop, pixels."""
+
+    store: Store = "jpeg"
+    """How crops are stored."""
+
+    parts: bool = True
+    """Whether part maps are rendered."""
+
+    limit: int | None = None
+    """People per split, for a quick look."""
+
+    max_failures: float = 0.01
+    """Share of people that may fail before the data set is refused."""
+
+
+def find_bodies(path: Path | None) -> dict[str, BodyModel]:
+    """Bodies by ``n``, ``m`` and ``f``: those that a folder has, one for all from a file.
+
+    Args:
+        path: SMPL file, or folder to search; ``None`` for the demo body, which stands in for all.
+
+    Raises:
+        MissingFileError: ``path`` does not exist, or there is none in the folder.
+        UnreadableFileError: One that is there is damaged.
+    """
+    if path is None or not path.is_dir():
+        return dict.fromkeys(GENDERS, load_body(path))
+    bodies = {}
+    for letter, gender in GENDERS.items():
+        try:
+            bodies[letter] = load_body(path, gender=gender)
+        except MissingFileError as error:
+            missing = error
+    if not bodies:
+        raise missing
+    return bodies
+
+
+def read_raw(
+    source: Source,
+    root: Path,
+    options: PrepareOptions,
+    bodies: Mapping[str, BodyModel],
+) -> RawSet:
+    """Read the labels of a raw data set.
+
+    Raises:
+        ConfigError: There is no such source.
+        MissingFileError: ``root`` does not hold the data set.
+        UnreadableFileError: Its labels are damaged.
+        HostileFileError: A file of it asks for anything but data.
+    """
+    if not root.exists():
+        raise MissingFileError(f"root of {source} not found: {root}")
+    if source == "3dpw":
+        return read_3dpw(
+            root,
+            splits=options.splits,
+            stride=options.stride,
+            box=options.box,
+            bodies={gender: body for gender, body in bodies.items() if not body.is_demo},
+        )
+    if source == "mpii":
+        return read_mpii(root, val_list=options.val_list)
+    raise ConfigError(f"no reader for: {source}")
+
+
+def choose(raw: RawSet, options: PrepareOptions) -> RawSet:
+    """The splits and as many people as were asked for."""
+    pictures = [picture for picture in raw.pictures if picture.split in options.splits]
+    dropped = [who for who in raw.dropped if who.split in options.splits]
+    published = {k: v for k, v in raw.published.items() if k in options.splits}
+    sequences = {k: v for k, v in raw.sequences.items() if k in options.splits}
+    if options.limit is not None:
+        pictures, dropped, published = list(_first(pictures, options.limit)), [], {}
+    return replace(
+        raw, pictures=pictures, dropped=dropped, sequences=sequences, published=published
+    )
+
+
+def _first(pictures: Sequence[Picture], limit: int) -> Iterator[Picture]:
+    """Pictures with the first people of each split."""
+    left = dict.fromkeys((picture.split for picture in pictures), limit)
+    for picture in pictures:
+        people = picture.people[: left[picture.split]]
+        left[picture.split] -= len(people)
+        if people:
+            yield picture._replace(people=people)
+
+
+def known_sources() -> Sequence[str]:
+    """Names of the raw data sets that are read."""
+    return ("3dpw", "mpii", "eth", "spin")
