@@ -14,7 +14,7 @@ from smplcli.datasets.annotations import Dropped, Person, Picture, RawSet
 from smplcli.datasets.listing import what_is_there
 from smplcli.datasets.mpii_json import read_json_annotations
 from smplcli.datasets.mpii_labels import BAD_NAME, FAILURES, LISTED_TWICE, NOT_FOUND, Annotation
-from smplcli.datasets.mpii_mat import MAT_FILE, annotations_of, read_mat
+from smplcli.datasets.mpii_mat import MAT_FILE, annotations_of, read_head_sizes, read_mat
 from smplcli.datasets.mpii_split import (
     USUAL_SPLIT,
     USUAL_VALIDATION_PICTURES,
@@ -50,6 +50,9 @@ FORMS = (
 )
 """The official file, pytorch-pose, HRNet, mmpose, EFT: the first that is there is read."""
 
+HEAD_FILES = {"valid.json": "gt_valid.mat", "mpii_val.json": "mpii_gt_val.mat"}
+"""Where the head boxes are of the people in a JSON file, which has none itself."""
+
 
 def read_mpii(root: Path, *, val_list: Path | None = None) -> RawSet:
     """Read the labels of MPII from the official file or a JSON form of it.
@@ -65,7 +68,7 @@ def read_mpii(root: Path, *, val_list: Path | None = None) -> RawSet:
     """
     folders = list(_folders(root, SEARCH_DEPTH))
     form, paths = _find_annotations(root, folders)
-    annotations = list(_read(paths))
+    annotations = [item for path, split in paths for item in _read(path, split)]
     images, names = _find_images(root, folders, {item.file for item in annotations})
     published, notes = dict(form.published), []
     if val_list is not None:
@@ -123,12 +126,25 @@ def _find_annotations(root: Path, folders: Iterable[Path]) -> tuple[_Form, list[
     )
 
 
-def _read(paths: Iterable[tuple[Path, str]]) -> Iterator[Annotation]:
-    for path, split in paths:
-        if path.name == MAT_FILE:
-            yield from annotations_of(read_mat(path))
-        else:
-            yield from read_json_annotations(path, split)
+def _read(path: Path, split: str) -> list[Annotation]:
+    if path.name == MAT_FILE:
+        return list(annotations_of(read_mat(path)))
+    annotations = read_json_annotations(path, split)
+    heads = path.parent / HEAD_FILES.get(path.name, "")
+    return _with_heads(annotations, heads) if heads.is_file() else annotations
+
+
+def _with_heads(annotations: list[Annotation], path: Path) -> list[Annotation]:
+    sizes = read_head_sizes(path)
+    if len(sizes) != len(annotations):
+        raise UnreadableFileError(
+            f"head boxes of {len(sizes)} people beside labels of {len(annotations)}: {path}",
+            hint="Take both files from the same place, or move this one away.",
+        )
+    return [
+        item._replace(person=item.person and item.person._replace(head_size=float(size)))
+        for item, size in zip(annotations, sizes, strict=True)
+    ]
 
 
 def _find_images(

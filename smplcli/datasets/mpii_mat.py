@@ -5,19 +5,21 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
 from smplcli.conventions import MPII16_JOINTS
 from smplcli.datasets import mpii_worker
 from smplcli.datasets.mpii_labels import (
+    FARTHEST,
     HEAD_SIZE,
     TEST_PICTURE,
     Annotation,
     RawLabels,
     to_annotation,
 )
-from smplcli.datasets.mpii_worker import Entry, Rectangle
+from smplcli.datasets.mpii_worker import HEAD_BOXES, RELEASE, Entry, Rectangle
 from smplcli.errors import MissingFileError, ResourceError, UnreadableFileError
 from smplcli.files import read_json
 from smplcli.types import Floats
@@ -54,16 +56,43 @@ def read_mat(
         MissingFileError: There is no such file.
         UnreadableFileError: It is damaged, of another version, or not MPII's.
     """
+    entries: list[Entry] = _read_variable(path, RELEASE, memory_limit, time_limit)
+    return entries
+
+
+def read_head_sizes(path: Path) -> Floats:
+    """Lengths that PCKh is relative to, from HRNet's ``gt_valid.mat``.
+
+    Args:
+        path: The file.
+
+    Returns:
+        (N,) pixels, in the order of ``valid.json``; 0 where it is unknown.
+
+    Raises:
+        MissingFileError: There is no such file.
+        UnreadableFileError: It is damaged, of another version, or holds no head boxes.
+    """
+    boxes = np.array(_read_variable(path, HEAD_BOXES, MEMORY_LIMIT, TIME_LIMIT)).reshape(-1, 2, 2)
+    return _head_size(*(boxes[:, 1] - boxes[:, 0]).T)
+
+
+def _read_variable(path: Path, variable: str, memory_limit: int, time_limit: int) -> Any:
     _check_header(path)
     with TemporaryDirectory(prefix="smplcli-") as folder:
-        target = Path(folder) / "release.json"
-        problem = _run_worker(path, target, memory_limit, time_limit)
+        target = Path(folder) / "content.json"
+        arguments = [path.resolve(), variable, target, str(memory_limit), str(time_limit)]
+        problem = _run_worker(arguments, time_limit)
         if problem:
             raise UnreadableFileError(
                 f"MATLAB file cannot be read: {path}: {problem}", hint=DOWNLOAD_HINT
             )
-        entries: list[Entry] = read_json(target)
-    return entries
+        return read_json(target)
+
+
+def _head_size(width: Floats, height: Floats) -> Floats:
+    diagonal = np.hypot(width, height)
+    return np.where(np.isfinite(diagonal) & (diagonal < FARTHEST), HEAD_SIZE * diagonal, 0.0)
 
 
 def annotations_of(entries: Iterable[Entry]) -> Iterator[Annotation]:
@@ -82,12 +111,11 @@ def annotations_of(entries: Iterable[Entry]) -> Iterator[Annotation]:
 
 def _labels(rectangle: Rectangle, activity: str) -> RawLabels:
     left, top, right, bottom = _floats(rectangle["head"])
-    diagonal = float(np.hypot(right - left, bottom - top))
     return RawLabels(
         joints=_joints(rectangle["points"]),
         scale=_floats([rectangle["scale"]])[0],
         objpos=_floats(rectangle["objpos"]),
-        head_size=HEAD_SIZE * diagonal if np.isfinite(diagonal) else 0.0,
+        head_size=float(_head_size(right - left, bottom - top)),
         activity=activity,
     )
 
@@ -124,12 +152,11 @@ def _check_header(path: Path) -> None:
         )
 
 
-def _run_worker(path: Path, target: Path, memory_limit: int, time_limit: int) -> str:
+def _run_worker(arguments: list[Path | str], time_limit: int) -> str:
     """What went wrong, or nothing."""
     # By its path, because not every program that imports smplcli can name it to another process,
     # and with -P, because the current folder may hold anything.
     program = [sys.executable, "-P", mpii_worker.__file__]
-    arguments = [path.resolve(), target, str(memory_limit), str(time_limit)]
     try:
         done = subprocess.run(  # noqa: S603
             [*program, *arguments],

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import mat_struct
 
-RELEASE = "RELEASE"
+RELEASE, HEAD_BOXES = "RELEASE", "headboxes_src"
 NAME_LENGTH = 200
 """Longest text that is handed on; longer ones are no name of anything."""
 
@@ -39,13 +39,14 @@ class Entry(TypedDict):
     people: list[Rectangle]
 
 
-def main(source: str, target: str, memory: str, seconds: str) -> None:
-    """Read ``source`` and write what is known of its pictures to ``target``."""
+def main(source: str, variable: str, target: str, memory: str, seconds: str) -> None:
+    """Read a variable of ``source`` and write what it says to ``target``."""
     limit_resources(int(memory), int(seconds))
     content = loadmat(
-        source, squeeze_me=True, struct_as_record=False, variable_names=[RELEASE], appendmat=False
+        source, squeeze_me=True, struct_as_record=False, variable_names=[variable], appendmat=False
     )
-    Path(target).write_text(json.dumps(read_release(content.get(RELEASE))), "utf-8")
+    read = {RELEASE: read_release, HEAD_BOXES: read_head_boxes}[variable]
+    Path(target).write_text(json.dumps(read(content.get(variable))), "utf-8")
 
 
 def limit_resources(memory: int, seconds: int) -> None:
@@ -95,6 +96,22 @@ def read_release(release: object) -> list[Entry]:
         }
         for picture, train, activity in zip(pictures, is_train, activities, strict=False)
     ]
+
+
+def read_head_boxes(boxes: object) -> list[list[float]]:
+    """Left, top, right and bottom of heads, from the (2, 2, N) corners in ``gt_valid.mat``.
+
+    Raises:
+        ValueError: It is not what HRNet has there.
+    """
+    if (
+        not isinstance(boxes, np.ndarray)
+        or boxes.shape[:2] != (2, 2)
+        or boxes.dtype.kind not in "fiu"
+    ):
+        raise ValueError("there are no head boxes (2, 2, N) in it")
+    corners: list[list[float]] = boxes.reshape(4, -1).T.astype(float).tolist()
+    return corners
 
 
 def _people(annorect: object) -> Iterator[Rectangle]:

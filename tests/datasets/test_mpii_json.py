@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from scipy.io import savemat
 
 from smplcli.datasets.mpii import read_mpii
 from smplcli.datasets.mpii_labels import (
@@ -148,6 +149,24 @@ def test_eft_brings_pose_and_shape(root):
     assert person.scale == 2.5
     assert person.transl is None
     assert not person.part.any()
+
+
+def test_head_boxes_beside_the_labels_are_used(root):
+    write(root, valid=[microsoft("1.jpg"), microsoft("2.jpg"), microsoft("3.jpg", scale=-1)])
+    corners = np.array([[[11, 1, 0], [21, 1, 0]], [[41, 4, 0], [61, 5, 0]]], float)
+    savemat(root / "annot" / "gt_valid.mat", {"headboxes_src": corners})
+
+    pictures = read_mpii(root).pictures
+
+    assert [picture.people[0].head_size for picture in pictures] == pytest.approx([30, 3])
+
+
+def test_head_boxes_of_other_people_are_refused(root):
+    write(root, valid=[microsoft("1.jpg")])
+    savemat(root / "annot" / "gt_valid.mat", {"headboxes_src": np.ones((2, 2, 5))})
+
+    with pytest.raises(UnreadableFileError, match="head boxes of 5 people beside labels of 1"):
+        read_mpii(root)
 
 
 def test_official_file_comes_before_json(root):
