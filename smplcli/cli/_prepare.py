@@ -1,18 +1,30 @@
 """`smplcli prepare`."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smplcli.cli._options import BodyOption, JsonOption, OverwriteOption
-from smplcli.cli._output import note, print_json, print_table, show_progress
+from smplcli.cli._output import (
+    note,
+    print_json,
+    print_line,
+    print_result,
+    print_table,
+    show_progress,
+)
 from smplcli.cli._prepare_options import (
     BackendOption,
     BackgroundsOption,
     BoxOption,
+    CheckOption,
+    ContactSheetOption,
     CountOption,
     CropSizeOption,
     DryRunOption,
+    ImagesOption,
     JobsOption,
+    LayoutOption,
     LimitOption,
     MaxFailuresOption,
     NoPartsOption,
@@ -31,7 +43,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from smplcli.config import PrepareSettings
+    from smplcli.workflows.check_prepared import CheckReport
     from smplcli.workflows.prepare_report import PrepareReport, SplitCounts
+    from smplcli.workflows.project import Project
     from smplcli.workflows.render import RenderReport
 
 
@@ -39,20 +53,24 @@ def prepare(
     sources: SourceArgument = None,
     *,
     out: OutOption = None,
+    check: CheckOption = None,
     root: RootOption = None,
     split: SplitOption = None,
     stride: StrideOption = None,
     box: BoxOption = None,
     val_list: ValListOption = None,
+    images: ImagesOption = None,
     limit: LimitOption = None,
     max_failures: MaxFailuresOption = 0.01,
     crop_size: CropSizeOption = None,
     store: StoreOption = None,
     no_parts: NoPartsOption = False,
+    contact_sheet: ContactSheetOption = None,
     count: CountOption = None,
     poses: PosesOption = None,
     backgrounds: BackgroundsOption = None,
     seed: SeedOption = None,
+    layout: LayoutOption = None,
     body: BodyOption = None,
     dry_run: DryRunOption = False,
     jobs: JobsOption = None,
@@ -61,43 +79,46 @@ def prepare(
     as_json: JsonOption = False,
 ) -> None:
     """Prepare raw data sets, or render people. The same command goes on after an interruption."""
-    from smplcli.workflows.outputs import data_dirs
     from smplcli.workflows.project import find_project, raw_sources
     from smplcli.workflows.sources import SPLITS, PrepareOptions
 
     project = find_project()
     note(project.notice)
+    body = body or project.settings.body.path
     roots = raw_sources(project, list(map(str, sources or ())), root or ())
+    if check is not None:
+        _check(check, as_json=as_json)
+        _draw({"": check}, contact_sheet, body, overwrite=overwrite)
+        return
     cut: dict[str, Any] = {"stride": stride, "box": box, "val_list": val_list}
     cut |= {"crop_size": crop_size, "store": store, "parts": False if no_parts else None}
-    drawn: dict[str, Any] = {
-        "count": count,
-        "poses": poses,
-        "backgrounds": backgrounds,
-        "seed": seed,
-    }
-    settings = _override(project.settings.prepare, cut | drawn)
+    scene: dict[str, Any] = {"poses": poses, "backgrounds": backgrounds, "seed": seed}
+    settings = _override(project.settings.prepare, {**cut, **scene, "count": count})
+    scene = {name: getattr(settings, name) for name in scene} | {"body": body}
+    if layout is not None:
+        _write_layout(layout, project, roots, out, {**scene, "count": count}, as_json=as_json)
+        return
     options = PrepareOptions(
         **{name: getattr(settings, name) for name in cut},
         splits=tuple(map(str, split)) if split else SPLITS,
+        images=images,
         limit=limit,
         max_failures=max_failures,
     )
-    shared = {
-        "body": body or project.settings.body.path,
-        "jobs": jobs,
-        "overwrite": overwrite,
-        "progress": show_progress,
-    }
+    work = {"jobs": jobs, "overwrite": overwrite, "progress": show_progress}
+    rendered = {**scene, **work, "count": settings.count}
+    cut_out = {"body": body, **work, "options": options, "backend": backend, "dry_run": dry_run}
+    folders = _folders(project, roots, out)
     reports: dict[str, PrepareReport | RenderReport] = {}
-    for name, folder in data_dirs(project.settings.paths.data, roots, out).items():
-        note(f"data: {folder}")
-        if (raw := roots[name]) is None:
-            reports[name] = _render(folder, settings, shared)
+    for name, raw in roots.items():
+        note(f"data: {folders[name]}")
+        if raw is None:
+            reports[name] = _render(folders[name], rendered)
         else:
-            work = {"options": options, "backend": backend, "dry_run": dry_run}
-            reports[name] = _prepare(name, raw, folder, {**shared, **work})
+            reports[name] = _prepare(name, raw, folders[name], cut_out)
     _print_reports(reports, as_json=as_json)
+    if not dry_run:
+        _draw(folders, contact_sheet, body, overwrite=overwrite)
 
 
 def _override(settings: "PrepareSettings", flags: dict[str, Any]) -> "PrepareSettings":
@@ -105,24 +126,84 @@ def _override(settings: "PrepareSettings", flags: dict[str, Any]) -> "PrepareSet
     return settings.model_copy(update=given)
 
 
-def _render(folder: Path, settings: "PrepareSettings", shared: dict[str, Any]) -> "RenderReport":
+def _folders(project: "Project", roots: dict[str, Any], out: Path | None) -> dict[str, Path]:
+    from smplcli.workflows.outputs import data_dirs
+
+    return data_dirs(project.settings.paths.data, roots, out)
+
+
+def _render(folder: Path, options: dict[str, Any]) -> "RenderReport":
     from smplcli.workflows.render import render
 
-    return render(
-        folder,
-        count=settings.count,
-        seed=settings.seed,
-        poses=settings.poses,
-        backgrounds=settings.backgrounds,
-        **shared,
-    )
+    return render(folder, **options)
 
 
-def _prepare(source: Any, raw: Path, folder: Path, work: dict[str, Any]) -> "PrepareReport":
+def _prepare(source: Any, raw: Path, folder: Path, options: dict[str, Any]) -> "PrepareReport":
     from smplcli.workflows.prepare import prepare as run
 
     note(f"{source}: {raw}")
-    return run(source, raw, folder, **work)
+    return run(source, raw, folder, **options)
+
+
+def _write_layout(
+    layout: Any,
+    project: "Project",
+    roots: dict[str, Path | None],
+    out: Path | None,
+    options: dict[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    """Write a raw data set instead of preparing one."""
+    from smplcli.errors import ConfigError
+    from smplcli.workflows.project import next_free
+    from smplcli.workflows.raw_layouts import write_layout
+
+    if any(raw is not None for raw in roots.values()):
+        raise ConfigError(
+            "only synthetic people are written in a layout",
+            hint="Run 'smplcli prepare synthetic --layout ...'.",
+        )
+    out = out or next_free(project.settings.paths.data.parent, f"raw-{layout}")
+    report = write_layout(layout, out, **options)
+    root = f"--root {layout}={shlex.quote(str(report.out))}"
+    print_result(report, lambda report: print_line(report.out), as_json=as_json)
+    note(f"prepare it: smplcli prepare {layout} {root}")
+
+
+def _check(data: Path, *, as_json: bool) -> None:
+    """Look for damage in a prepared data set."""
+    from smplcli.errors import IntegrityError
+    from smplcli.workflows.check_prepared import check_prepared
+
+    report = check_prepared(data, progress=show_progress)
+    print_result(report, _print_check, as_json=as_json)
+    if report.faults:
+        raise IntegrityError(
+            f"{len(report.faults)} damaged files: {data}",
+            hint="Copy the data set again, or prepare it again with --overwrite.",
+        )
+
+
+def _print_check(report: "CheckReport") -> None:
+    for fault in report.faults:
+        print_line(fault)
+    state = "damaged" if report.faults else "sound"
+    print_table(f"{report.data}: {state}", ("split", "people"), report.counts.items())
+
+
+def _draw(
+    folders: dict[str, Path], file: Path | None, body: Path | None, *, overwrite: bool
+) -> None:
+    """Draw a contact sheet of each data set, its name in that of the file if there are several."""
+    from smplcli.workflows.contact_sheet import draw_contact_sheet
+
+    if file is None:
+        return
+    for name, folder in folders.items():
+        sheet = file if len(folders) == 1 else file.with_stem(f"{file.stem}-{name}")
+        draw_contact_sheet(folder, sheet, body=body, overwrite=overwrite)
+        note(f"contact sheet: {sheet}")
 
 
 def _print_reports(reports: "dict[str, PrepareReport | RenderReport]", *, as_json: bool) -> None:

@@ -65,6 +65,14 @@ ValListOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", rich_help_panel=RAW, help="Whom of MPII to validate on."),
 ]
+ImagesOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        rich_help_panel=RAW,
+        help="Where image names of spin start from.  [default: beside its files]",
+    ),
+]
 LimitOption = Annotated[
     int | None,
     typer.Option(

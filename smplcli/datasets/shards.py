@@ -64,7 +64,7 @@ class PreparedSplit:
     def __init__(self, folder: Path, name: str, manifest: Mapping[str, Any]) -> None:
         self.name = name
         self.is_synthetic = manifest.get("source") == "synthetic"
-        self._store: Store = "raw" if manifest.get("crop", {}).get("store") == "raw" else "jpeg"
+        self._store = store_of(manifest)
         shards = [shard for shard in manifest["shards"] if shard["split"] == name]
         self._paths = [folder / shard["name"] for shard in shards]
         self._starts = np.cumsum([0, *(shard["count"] for shard in shards)]).tolist()
@@ -134,6 +134,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def store_of(manifest: Mapping[str, Any]) -> Store:
+    """How the crops of a prepared data set are kept."""
+    crop = manifest.get("crop")
+    return "raw" if isinstance(crop, dict) and crop.get("store") == "raw" else "jpeg"
+
+
 def _is_shard_entry(entry: object) -> bool:
     """Whether this names a file in the folder of the manifest, its split and its size."""
     return (
@@ -185,10 +191,15 @@ def unpack_sample(arrays: Mapping[str, np.ndarray], row: int) -> PreparedSample:
         UnreadableFileError: The crop is damaged.
     """
     values = {name: arrays[name][row] for name in FIELDS}
-    return PreparedSample(**values, image=_read_crop(arrays, row))
+    return PreparedSample(**values, image=read_crop(arrays, row))
 
 
-def _read_crop(arrays: Mapping[str, np.ndarray], row: int) -> Pixels:
+def read_crop(arrays: Mapping[str, np.ndarray], row: int) -> Pixels:
+    """Crop of one sample of a shard, (S, S, 3) RGB.
+
+    Raises:
+        UnreadableFileError: It is damaged.
+    """
     if RAW_CROPS in arrays:
         return np.array(arrays[RAW_CROPS][row])
     start, stop = arrays[JPEG_OFFSETS][row : row + 2]
@@ -211,9 +222,30 @@ def _read_shard(path: Path, store: Store) -> dict[str, np.ndarray]:
     arrays = read_npz(path, keys=[*FIELDS, *(() if is_raw else (JPEG_OFFSETS,))])
     crops = RAW_CROPS if is_raw else JPEG_BYTES
     arrays[crops] = map_npz(path, crops)
+    check_shapes(path, arrays)
+    return arrays
+
+
+def check_shapes(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Make sure that the arrays of a shard fit together.
+
+    Raises:
+        UnreadableFileError: They do not.
+    """
+    is_raw = RAW_CROPS in arrays
     count = len(arrays[RAW_CROPS]) if is_raw else len(arrays[JPEG_OFFSETS]) - 1
     for name, (dtype, shape) in FIELDS.items():
         array = arrays[name]
         if array.shape != (count, *shape) or not np.issubdtype(array.dtype, dtype):
             raise UnreadableFileError(f"{name} has another type or shape: {path}")
-    return arrays
+    crops = arrays[RAW_CROPS if is_raw else JPEG_BYTES]
+    if is_raw:
+        fits = crops.ndim == 4 and crops.shape[1] == crops.shape[2] and crops.shape[3] == 3
+    else:
+        offsets = arrays[JPEG_OFFSETS]
+        fits = crops.ndim == 1 and offsets.ndim == 1 and offsets.dtype == np.int64
+        fits = (
+            fits and offsets[0] == 0 and offsets[-1] == len(crops) and (np.diff(offsets) > 0).all()
+        )
+    if not fits or crops.dtype != np.uint8:
+        raise UnreadableFileError(f"crops do not fit together: {path}")

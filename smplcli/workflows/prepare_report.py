@@ -122,7 +122,8 @@ def describe_plan(
 ) -> dict[str, Any]:
     """Everything that decides what a prepared data set holds."""
     chosen = asdict(options)
-    del chosen["max_failures"]
+    # Who may fail does not change what is prepared, nor does where pictures lie.
+    del chosen["max_failures"], chosen["images"]
     chosen["val_list"] = options.val_list and options.val_list.name
     by_gender = {
         gender: {"name": body.name, "sha256": body.sha256} for gender, body in bodies.items()

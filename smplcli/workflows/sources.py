@@ -3,19 +3,22 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from smplcli.body.files import load_body
 from smplcli.body.model import BodyModel
 from smplcli.datasets.annotations import Picture, RawSet
 from smplcli.datasets.cutting import CUT_SIZE
+from smplcli.datasets.eth import read_eth
 from smplcli.datasets.mpii import read_mpii
 from smplcli.datasets.shards import Store
+from smplcli.datasets.spin import read_spin
 from smplcli.datasets.threedpw import BoxSource, read_3dpw
 from smplcli.errors import ConfigError, MissingFileError
 
 Source = Literal["3dpw", "mpii", "eth", "spin"]
 SPLITS = ("train", "validation", "test")
+NAMES = ", ".join(get_args(Source))
 GENDERS = {"n": "neutral", "m": "male", "f": "female"}
 
 
@@ -34,6 +37,10 @@ class PrepareOptions:
 
     val_list: Path | None = None
     """Whom of MPII to validate on."""
+
+    images: Path | None = None
+    """Folder that the image names of files in SPIN's form start from; that of the files if not
+    said."""
 
     crop_size: int = CUT_SIZE
     """Side of a stored crop, pixels."""
@@ -100,7 +107,11 @@ def read_raw(
         )
     if source == "mpii":
         return read_mpii(root, val_list=options.val_list)
-    raise ConfigError(f"no reader for: {source}")
+    if source == "eth":
+        return read_eth(root)
+    if source == "spin":
+        return read_spin(root, images=options.images)
+    raise ConfigError(f"no such raw data set: {source}", hint=f"Choose from {NAMES}.")
 
 
 def choose(raw: RawSet, options: PrepareOptions) -> RawSet:
@@ -124,8 +135,3 @@ def _first(pictures: Sequence[Picture], limit: int) -> Iterator[Picture]:
         left[picture.split] -= len(people)
         if people:
             yield picture._replace(people=people)
-
-
-def known_sources() -> Sequence[str]:
-    """Names of the raw data sets that are read."""
-    return ("3dpw", "mpii", "eth", "spin")
