@@ -20,6 +20,7 @@ from smplcli.conventions import COCO17_JOINTS, MPII16_JOINTS, NUM_BETAS, SMPL_JO
 from smplcli.datasets.backgrounds import PhotoLibrary, draw_background
 from smplcli.datasets.mpii_mat import MAT_FILE
 from smplcli.datasets.poses import Clips, draw_pose
+from smplcli.errors import OutputExistsError
 from smplcli.files import atomic_write
 from smplcli.images import write_image
 from smplcli.rendering.overlay import draw_people
@@ -98,8 +99,14 @@ def write_mpii_layout(
         What the pictures show, in the order of the annotations.
 
     Raises:
-        ResourceError: The folder cannot be written or the disk is full.
+        OutputExistsError: ``root`` holds such folders already.
+        ResourceError: They cannot be written.
     """
+    for folder in (root / IMAGES_DIR, root / ANNOTATIONS_DIR):
+        if folder.exists():
+            raise OutputExistsError(
+                f"output exists: {folder}", hint="Choose another folder or remove this one."
+            )
     studio = _Studio(body or load_body(), clips, photos)
     pictures, entries = [], []
     for index in range(count):

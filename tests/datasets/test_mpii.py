@@ -12,7 +12,7 @@ from smplcli.datasets.mpii import read_mpii
 from smplcli.datasets.mpii_labels import NOT_CHOSEN, NOT_FOUND, Annotation
 from smplcli.datasets.mpii_layout import write_mpii_layout
 from smplcli.datasets.mpii_split import VALIDATION_SHARE, split_by_name
-from smplcli.errors import MissingFileError, UnreadableFileError
+from smplcli.errors import MissingFileError, OutputExistsError, UnreadableFileError
 
 # Column of SPIN's 24 joints for each of MPII's 16 (SPIN, datasets/preprocess/mpii.py).
 TO_SPIN = [0, 1, 2, 3, 4, 5, 14, 15, 12, 13, 6, 7, 8, 9, 10, 11]
@@ -295,3 +295,8 @@ def test_the_same_seed_writes_the_same_people(tmp_path, written):
         assert one.file == other.file
         for person, twin in zip(one.people, other.people, strict=True):
             np.testing.assert_array_equal(person.joints, twin.joints)
+
+
+def test_nothing_is_written_over(written):
+    with pytest.raises(OutputExistsError, match="images"):
+        write_mpii_layout(written[0], count=1)
