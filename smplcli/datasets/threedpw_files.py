@@ -167,10 +167,8 @@ def sequence_size(file: SequenceFile, content: Mapping[str, Any]) -> SequenceSiz
     Raises:
         DamagedLabelsError: It does not say, or there are none, or more than anybody filmed.
     """
-    poses, cameras = _entry(content, "poses"), _entry(content, "cam_poses")
-    if not isinstance(poses, list | tuple):
-        raise DamagedLabelsError(DISAGREE)
-    size = SequenceSize(len(_numbers(cameras, (None, 4, 4))), len(poses))
+    cameras = _numbers(_entry(content, "cam_poses"), (None, 4, 4))
+    size = SequenceSize(len(cameras), len(_people(content, "poses")))
     is_filmed = 0 < size.num_frames <= MAX_FRAMES and 0 < size.num_people <= MAX_PEOPLE
     if not (is_filmed and NAME.fullmatch(file.name)):
         raise DamagedLabelsError(NO_SEQUENCE)
@@ -185,8 +183,8 @@ def read_track(content: Mapping[str, Any], person: int, size: SequenceSize) -> T
     """
 
     def of(key: str) -> Any:
-        people = _entry(content, key)
-        if not isinstance(people, list | tuple) or len(people) != size.num_people:
+        people = _people(content, key)
+        if len(people) != size.num_people:
             raise DamagedLabelsError(DISAGREE)
         return people[person]
 
@@ -217,6 +215,16 @@ def _entry(content: Mapping[str, Any], key: str) -> Any:
     if key not in content:
         raise DamagedLabelsError(f"sequence file has no {key}")
     return content[key]
+
+
+def _people(content: Mapping[str, Any], key: str) -> Sequence[Any]:
+    """What a file holds of each person: a list, or an array where somebody wrote it anew."""
+    people = _entry(content, key)
+    if isinstance(people, np.ndarray) and people.ndim:
+        return [*people]
+    if not isinstance(people, list | tuple):
+        raise DamagedLabelsError(DISAGREE)
+    return people
 
 
 def _shape(betas: Any) -> Floats:

@@ -624,6 +624,27 @@ def test_files_of_python_2_are_read_under_every_protocol(tmp_path, root, protoco
             np.testing.assert_array_equal(ours, theirs)
 
 
+def test_arrays_of_people_are_read_like_lists(tmp_path, root):
+    def stack(content):
+        for key in ("genders", "poses", "trans", "jointPositions", "poses2d", "campose_valid"):
+            content[key] = np.array(content[key])
+        content["betas"] = np.array([betas[:10] for betas in content["betas"]])
+
+    raw = read_3dpw(changed(tmp_path, root, TALK, stack))
+
+    for key, person in everyone(read_3dpw(root)).items():
+        for ours, theirs in zip(person, everyone(raw)[key], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_landscape_pictures_are_written_and_read_alike(tmp_path, layer):
+    write_3dpw_layout(tmp_path, plans=PLANS[2:], image_size=(320, 180))
+
+    for picture in read_3dpw(tmp_path).pictures:
+        assert read_image(picture.path, orientation="raw").shape == (180, 320, 3)
+        assert misfit(silhouette(layer, picture), picture.path) <= 1
+
+
 def random_rotation(rng):
     return cv2.Rodrigues(rng.normal(size=3) * rng.uniform(0, 3))[0]
 
