@@ -102,7 +102,7 @@ class TrainSettings(Section):
 class EvaluateSettings(Section):
     """smplcli evaluate, and the predictions that smplcli submit makes."""
 
-    split: str = "test"
+    split: str = "validation"
     """Split of the prepared data set to measure on."""
 
     keypoints: Literal["detected", "none"] = "detected"

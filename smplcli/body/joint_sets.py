@@ -23,15 +23,41 @@ from smplcli.conventions import (
 from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
 from smplcli.types import Floats
 
+H36M17_JOINTS = (
+    "pelvis",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "right_hip",
+    "right_knee",
+    "right_ankle",
+    "spine",
+    "neck",
+    "jaw",
+    "head_top",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+)
+"""Rows of J_regressor_h36m.npy, whose first is the root of SPIN's protocol."""
+
 JOINT_SETS = {
     "smpl24": SMPL_JOINTS,
     "coco17": COCO17_JOINTS,
     "spin49": SPIN49_JOINTS,
     "lsp14": LSP14_JOINTS,
+    "h36m17": H36M17_JOINTS,
 }
 """Names of the joints of each set, in order."""
 
-GIVEN_REGRESSORS = {"spin49": ("J_regressor_extra.npy", 9), "lsp14": ("J_regressor_h36m.npy", 17)}
+GIVEN_REGRESSORS = {
+    "spin49": ("J_regressor_extra.npy", 9),
+    "lsp14": ("J_regressor_h36m.npy", 17),
+    "h36m17": ("J_regressor_h36m.npy", 17),
+}
 """The file that a set needs beside an SMPL body, and its number of rows."""
 
 EXTRA_JOINTS = (
@@ -100,6 +126,8 @@ def joint_set(model: BodyModel, name: str, *, given: Path | Floats | None = None
         rows = _spin49(model, given)
     elif name == "lsp14":
         rows = _given_rows(model, name, given)[list(H36M_TO_LSP14)]
+    elif name == "h36m17":
+        rows = _given_rows(model, name, given)
     else:
         raise ConfigError(
             f"no such joint set: {name}", hint=f"Choose from {', '.join(JOINT_SETS)}."

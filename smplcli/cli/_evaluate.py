@@ -1,7 +1,9 @@
 """`smplcli evaluate`."""
 
+from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,9 +17,10 @@ from smplcli.cli._options import (
     TargetArgument,
 )
 from smplcli.cli._output import (
-    METRIC_COLUMNS,
     exit_if_incomplete,
+    is_first_process,
     note,
+    print_line,
     print_result,
     print_table,
     show_progress,
@@ -25,7 +28,12 @@ from smplcli.cli._output import (
 from smplcli.cli._work import open_project, open_target
 
 if TYPE_CHECKING:
-    from smplcli.workflows.evaluate import EvaluationReport
+    from smplcli.evaluation.comparison import Difference
+    from smplcli.evaluation.summaries import Measurement
+    from smplcli.workflows.evaluation_report import EvaluationReport
+
+COLUMNS = ("metric", "value", "95 % interval", "mean over", "aligned by", "samples")
+DIFFERENCE_COLUMNS = ("metric", "here", "there", "difference", "95 % interval", "samples")
 
 
 def evaluate(
@@ -34,10 +42,38 @@ def evaluate(
     data: DataOption = None,
     split: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Part of the data set to measure on.  [default: test]"),
+        typer.Option(
+            metavar="NAME", help="Part of the data set to measure on.  [default: validation]"
+        ),
+    ] = None,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Protocol; repeatable.  [default: what suits the data]"),
     ] = None,
     keypoints: KeypointsOption = None,
     body: BodyOption = None,
+    joint_regressor: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="J_regressor_h36m.npy or J_regressor_extra.npy."),
+    ] = None,
+    missing: Annotated[
+        Literal["exclude", "worst"],
+        typer.Option(help="What people without a prediction count as."),
+    ] = "exclude",
+    flip_test: Annotated[
+        bool, typer.Option("--flip-test", help="Average with the answer to the mirror image.")
+    ] = False,
+    compare: Annotated[
+        Path | None,
+        typer.Option(metavar="JSON", help="metrics.json of an evaluation to subtract."),
+    ] = None,
+    fail_above: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC=LIMIT", help="Exit with 4 above this, as pa-mpjpe=60."),
+    ] = None,
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="Compare the labels with themselves.")
+    ] = False,
     device: DeviceOption = "auto",
     out: Annotated[
         Path | None,
@@ -48,10 +84,11 @@ def evaluate(
 ) -> None:
     """Measure the errors of a network. Predictions in a file are measured as well."""
     project, data = open_project(data, target)
-    target = open_target(project, target)
+    target = None if self_test else open_target(project, target)
     settings = project.settings
     split = split or settings.evaluate.split
 
+    from smplcli.workflows.evaluate import EvaluationOptions
     from smplcli.workflows.evaluate import evaluate as measure
     from smplcli.workflows.outputs import default_evaluation_dir
 
@@ -62,31 +99,71 @@ def evaluate(
         keypoints=keypoints or settings.evaluate.keypoints,
         body=body or settings.body.path,
         device=device,
-        out=out or default_evaluation_dir(target, split),
+        options=EvaluationOptions(
+            protocols=tuple(protocol or ()),
+            joint_regressors=tuple(joint_regressor or ()),
+            missing=missing,
+            flip_test=flip_test,
+            compare_with=compare,
+            limits=tuple(fail_above or ()),
+        ),
+        out=out or (target and default_evaluation_dir(target, split)),
         overwrite=overwrite,
         progress=show_progress,
     )
-    print_result(report, _print_report, as_json=as_json)
+    if is_first_process():
+        print_result(report, _print_report, as_json=as_json)
     exit_if_incomplete(report)
 
 
 def _print_report(report: "EvaluationReport") -> None:
-    print_table(
+    print_line(
         f"{report.target}\n{report.data}, split {report.split}, body {report.body}, "
-        f"keypoints {report.keypoints}",
-        METRIC_COLUMNS,
+        f"keypoints {report.keypoints}"
+    )
+    for name, numbers in groupby(report.measurements, lambda number: number.protocol):
+        _print_protocol(f"{name}: {report.protocols[name]}", list(numbers))
+    for name, differences in groupby(report.differences, lambda number: number.protocol):
+        print_table(f"{name}, difference", DIFFERENCE_COLUMNS, _difference_rows(differences))
+    for refused in report.not_evaluated:
+        note(f"not evaluated: {refused.protocol}: {refused.reason}\nhint: {refused.remedy}")
+    for text in (*report.notes, *report.exceeded):
+        note(f"note: {text}")
+    for path in report.written:
+        note(f"wrote {path}")
+
+
+def _print_protocol(title: str, numbers: "list[Measurement]") -> None:
+    print_table(
+        f"{title}\ntruth: {numbers[0].truth}",
+        COLUMNS,
         [
             (
                 number.label,
                 "-" if number.value is None else f"{number.value:.1f} {number.unit}",
+                _interval(number.low, number.high),
                 number.joint_set,
                 number.root,
                 number.count,
             )
-            for number in report.measurements
+            for number in numbers
         ],
     )
-    for text in report.notes:
-        note(f"note: {text}")
-    for path in report.written:
-        note(f"wrote {path}")
+
+
+def _difference_rows(differences: "Iterable[Difference]") -> list[tuple[object, ...]]:
+    return [
+        (
+            number.label,
+            f"{number.here:.1f}",
+            f"{number.there:.1f}",
+            f"{number.difference:+.1f} {number.unit}",
+            _interval(number.low, number.high),
+            number.count,
+        )
+        for number in differences
+    ]
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "-" if low is None or high is None else f"{low:.1f} to {high:.1f}"

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import os
 import shutil
 import sys
 import time
@@ -97,8 +98,14 @@ def print_line(text: object) -> None:
 
 
 def note(text: str) -> None:
-    """Say something that is no result."""
-    typer.echo(printable(text), err=True)
+    """Say something that is no result, once where several processes work together."""
+    if is_first_process():
+        typer.echo(printable(text), err=True)
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks for those that torchrun started beside it."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def printable(text: str) -> str:
@@ -110,6 +117,8 @@ def show_progress(items: Iterable[T], label: str, /) -> Iterable[T]:
     """Show rate and remaining time on stderr: a bar in a terminal, else a line now and then."""
     from tqdm import tqdm
 
+    if not is_first_process():
+        return items
     if sys.stderr.isatty():
         # Where a terminal, as in containers, claims to have no size, tqdm alone draws nothing.
         size = shutil.get_terminal_size()

@@ -63,5 +63,6 @@ def _print_report(report: "TrainReport") -> None:
                 report.validation_samples,
             )
             for name, metric in SMPL24.metrics.items()
+            if name in report.best
         ],
     )

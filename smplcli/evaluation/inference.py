@@ -5,14 +5,17 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from smplcli.conventions import NUM_BETAS, NUM_JOINTS, SCALE_PIXELS
+from smplcli.camera import crop_camera_to_transl, default_focal_length
+from smplcli.conventions import COCO17_MIRROR, NUM_BETAS, NUM_JOINTS, SCALE_PIXELS, SMPL_MIRROR
 from smplcli.crops import compose_affine, crop_matrix, extract_crop, transform_points
 from smplcli.datasets.shards import PreparedSample, PreparedSplit
-from smplcli.evaluation.predictions import Predictions
-from smplcli.models.network import Network
+from smplcli.evaluation.predictions import ImageCamera, Predictions
+from smplcli.models.network import Network, NetworkOutput
 from smplcli.models.preprocess import to_network_input
-from smplcli.types import Floats, Ints, Pixels
+from smplcli.rotations import mirror_rotmat
+from smplcli.types import Camera, Crop, Floats, Ints, Pixels
 
 KeypointSource = Literal["detected", "none"]
 """What the network is given beside the picture."""
@@ -31,28 +34,75 @@ def predict_samples(
     batches: Iterable[Ints],
     *,
     keypoints: KeypointSource = "detected",
+    flip_test: bool = False,
 ) -> Predictions:
-    """Predict every sample of a split.
+    """Predict samples of a split.
 
     Args:
         network: The network, on the device that computes.
         samples: The split.
-        batches: Indices of samples; together, each sample once.
+        batches: Indices of samples, each at most once; the others stay NaN.
         keypoints: ``detected`` gives the network what the detector found in the pictures.
+        flip_test: Whether it sees every person a second time in a mirror, and answers the mean.
     """
     full_pose = np.full((len(samples), NUM_JOINTS, 3, 3), np.nan, dtype=np.float32)
     betas = np.full((len(samples), NUM_BETAS), np.nan, dtype=np.float32)
+    camera = ImageCamera(
+        *(np.full((len(samples), *shape), np.nan, dtype=np.float32) for shape in ((3,), (), (2,)))
+    )
     device = network.mean_rot6d.device
     for rows in batches:
-        crops, points = network_crops([samples[row] for row in rows], network.config.input_size)
+        people = [samples[row] for row in rows]
+        crops, points = network_crops(people, network.config.input_size)
         image, unit_points = to_network_input(crops, points if keypoints == "detected" else None)
+        unit_points = None if unit_points is None else unit_points.to(device)
         with torch.inference_mode():
-            output = network(
-                image.to(device), None if unit_points is None else unit_points.to(device)
-            )
+            output = network(image.to(device), unit_points)
+            if flip_test:
+                output = mean_of_mirrored(network, image.to(device), unit_points, output)
         full_pose[rows] = output.rotmat.cpu().numpy()
         betas[rows] = output.betas.cpu().numpy()
-    return Predictions(full_pose, betas, np.zeros(len(samples), dtype=bool))
+        for field, values in zip(camera, _image_camera(people, output.pred_cam), strict=True):
+            field[rows] = values
+    return Predictions(
+        full_pose, betas, is_missing=np.zeros(len(samples), dtype=bool), camera=camera
+    )
+
+
+def mean_of_mirrored(
+    network: Network, image: Tensor, keypoints: Tensor | None, output: NetworkOutput
+) -> NetworkOutput:
+    """Mean of what a network answers to pictures and, turned back, to their mirror images.
+
+    Args:
+        network: The network.
+        image: (B, 3, S, S) RGB in 0..1.
+        keypoints: (B, 17, 3) x, y in -1..1, and confidence; ``None`` if unknown.
+        output: What it answers to the pictures.
+
+    Returns:
+        Mean betas and cameras, and the rotations nearest to the means of the matrices.
+    """
+    if keypoints is not None:
+        keypoints = keypoints[:, list(COCO17_MIRROR)]
+        keypoints = keypoints * keypoints.new_tensor([-1.0, 1.0, 1.0])
+    mirrored = network(image.flip(-1), keypoints)
+    rotmat = mirror_rotmat(mirrored.rotmat[:, list(SMPL_MIRROR)])
+    pred_cam = mirrored.pred_cam * mirrored.pred_cam.new_tensor([1.0, -1.0, 1.0])
+    return output._replace(
+        rotmat=nearest_rotation(output.rotmat + rotmat),
+        betas=(output.betas + mirrored.betas) / 2,
+        pred_cam=(output.pred_cam + pred_cam) / 2,
+    )
+
+
+def nearest_rotation(matrices: Tensor) -> Tensor:
+    """Rotations (..., 3, 3) nearest to matrices, never a reflection."""
+    left, _, right = torch.linalg.svd(matrices)
+    sign = torch.ones_like(left[..., 0])
+    sign[..., 2] = torch.linalg.det(left @ right).sign()
+    rotation: Tensor = left * sign[..., None, :] @ right
+    return rotation
 
 
 def network_crops(samples: Sequence[PreparedSample], size: int) -> tuple[Pixels, Floats]:
@@ -75,3 +125,18 @@ def network_crops(samples: Sequence[PreparedSample], size: int) -> tuple[Pixels,
         detected[:, :2] = transform_points(to_crop, detected[:, :2])
         points.append(detected)
     return np.stack(crops), np.stack(points)
+
+
+def _image_camera(people: Sequence[PreparedSample], pred_cam: Tensor) -> ImageCamera:
+    """Places of bodies in the pictures, by the pictures' own cameras where these are known."""
+    size = torch.tensor(np.stack([person.image_size for person in people])).float()
+    intrinsics = torch.from_numpy(np.stack([person.cam_int for person in people])).float()
+    is_known = intrinsics[:, 0, 0] > 0
+    focal = torch.where(is_known, intrinsics[:, 0, 0], default_focal_length(size))
+    centre = torch.where(is_known[:, None], intrinsics[:, :2, 2], (size - 1) / 2)
+    crop = Crop(
+        torch.tensor(np.stack([person.center for person in people])).float(),
+        SCALE_PIXELS * torch.tensor([float(person.scale) for person in people]),
+    )
+    transl = crop_camera_to_transl(pred_cam.cpu().float(), crop, Camera(focal, centre, size))
+    return ImageCamera(transl.numpy(), focal.numpy(), centre.numpy())

@@ -64,6 +64,12 @@ def distances(pred_points: Floats, gt_points: Floats) -> Floats:
     return _whole_or_nan(result)
 
 
+def sample_means(errors: Floats) -> Floats:
+    """Means (batch,) of errors (batch, n)."""
+    means: Floats = errors.mean(axis=1)
+    return means
+
+
 def aligned_on(points: Floats, root: Floats) -> Floats:
     """Points (batch, points, 3) seen from a root (batch, 3), in double precision."""
     with np.errstate(invalid="ignore"):
@@ -91,7 +97,7 @@ def mpjpe(pred_joints3d: Floats, gt_joints3d: Floats, *, root: int | None = PELV
     pred, gt = _as_pair(pred_joints3d, gt_joints3d, trailing=(3,))
     if root is not None:
         pred, gt = aligned_on(pred, pred[:, root]), aligned_on(gt, gt[:, root])
-    return distances(pred, gt).mean(axis=-1)
+    return sample_means(distances(pred, gt))
 
 
 def pa_mpjpe(pred_joints3d: Floats, gt_joints3d: Floats) -> Floats:
@@ -107,7 +113,7 @@ def pa_mpjpe(pred_joints3d: Floats, gt_joints3d: Floats) -> Floats:
     Raises:
         ShapeError: The shapes differ or are not (batch, joints, 3).
     """
-    return distances(procrustes_align(pred_joints3d, gt_joints3d), gt_joints3d).mean(axis=-1)
+    return sample_means(distances(procrustes_align(pred_joints3d, gt_joints3d), gt_joints3d))
 
 
 def pve(
@@ -128,7 +134,7 @@ def pve(
         ShapeError: The shapes of the vertices differ or are not (batch, vertices, 3).
     """
     pred, gt = _as_pair(pred_vertices, gt_vertices, trailing=(3,))
-    return distances(aligned_on(pred, pred_root), aligned_on(gt, gt_root)).mean(axis=-1)
+    return sample_means(distances(aligned_on(pred, pred_root), aligned_on(gt, gt_root)))
 
 
 def angles(pred_rotations: Floats, gt_rotations: Floats) -> Floats:
@@ -160,7 +166,7 @@ def angles(pred_rotations: Floats, gt_rotations: Floats) -> Floats:
 
 def mpjae(pred_rotations: Floats, gt_rotations: Floats) -> Floats:
     """Mean of `angles` over the parts of each sample, (batch,), degrees."""
-    return angles(pred_rotations, gt_rotations).mean(axis=-1)
+    return sample_means(angles(pred_rotations, gt_rotations))
 
 
 def pck(errors: Floats, threshold: float) -> Floats:

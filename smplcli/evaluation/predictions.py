@@ -18,6 +18,19 @@ SampleId = tuple[str, int]
 """Image name and person: what makes a sample the same one in two files."""
 
 
+class ImageCamera(NamedTuple):
+    """Where predicted bodies are, in the cameras of N full pictures."""
+
+    transl: Floats
+    """(N, 3) to add to the body, metres; NaN where unknown."""
+
+    focal_length: Floats
+    """(N,) pixels."""
+
+    principal_point: Floats
+    """(N, 2) x, y, pixels."""
+
+
 class Predictions(NamedTuple):
     """What was predicted for every sample of a split, in the split's order."""
 
@@ -35,6 +48,12 @@ class Predictions(NamedTuple):
 
     num_duplicates: int = 0
     """Predictions of a person that had one already; the first counts."""
+
+    camera: ImageCamera | None = None
+    """Where the bodies are in the picture; ``None`` where nobody said."""
+
+    pose: Floats | None = None
+    """(N, 72) ``full_pose`` as axis-angle, where it was given so: rounded less."""
 
 
 def is_finite(predictions: Predictions) -> NDArray[np.bool_]:
@@ -81,12 +100,15 @@ def match_predictions(path: Path, wanted: Sequence[SampleId]) -> Predictions:
     aa = torch.from_numpy(arrays["pose"][found[has_row]].astype(np.float32))
     full_pose[has_row] = aa_to_rotmat(aa.unflatten(-1, (NUM_JOINTS, 3))).numpy()
     betas[has_row] = arrays["betas"][found[has_row]]
+    pose = np.full((len(wanted), 3 * NUM_JOINTS), np.nan)
+    pose[has_row] = arrays["pose"][found[has_row]]
     return Predictions(
         full_pose=full_pose,
         betas=betas,
         is_missing=~has_row,
         num_unmatched=len(rows.keys() - set(wanted)),
         num_duplicates=len(offered) - len(rows),
+        pose=pose,
     )
 
 

@@ -2,13 +2,18 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from smplcli.evaluation.predictions import SampleId
-from smplcli.evaluation.protocols import Protocol
-from smplcli.evaluation.scoring import OK, SampleErrors
+from smplcli.evaluation.scoring import SampleErrors
 from smplcli.files import atomic_write
+
+PER_SAMPLE_FILE = "per_sample.csv"
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """A spreadsheet runs a cell that starts so (OWASP, "CSV Injection")."""
@@ -16,36 +21,51 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 def write_per_sample_csv(
     path: Path,
-    protocol: Protocol,
     ids: Sequence[SampleId],
-    samples: SampleErrors,
+    sequences: Sequence[str],
+    samples: Mapping[str, SampleErrors],
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write one row per sample: who it is, its state and its errors.
+    """Write one row per sample: who it is, its states and its errors under every protocol.
 
     Args:
         path: The csv file.
-        protocol: What was measured.
         ids: Image name and person of every sample.
-        samples: Their errors, in the same order.
+        sequences: The sequence that each is of.
+        samples: Their errors by protocol, in the same order.
         overwrite: Whether a file that is there may be replaced.
 
     Raises:
         OutputExistsError: ``path`` exists and ``overwrite`` is false.
         ResourceError: The folder cannot be written or the disk is full.
     """
+    columns = per_sample_columns(samples)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    columns = [f"{name}_{metric.unit}" for name, metric in protocol.metrics.items()]
-    table.writerow(["imgname", "person_id", "state", *columns])
+    table.writerow(["imgname", "person_id", "sequence", *columns])
     for row, (imgname, person_id) in enumerate(ids):
-        is_ok = samples.states[row] == OK
-        values = [f"{errors[row]:.6f}" if is_ok else "" for errors in samples.errors.values()]
-        table.writerow([_harmless(imgname), person_id, samples.states[row], *values])
+        cells = (_cell(values[row]) for values in columns.values())
+        table.writerow([harmless(imgname), person_id, harmless(sequences[row]), *cells])
     with atomic_write(path, overwrite=overwrite) as file:
         file.write(text.getvalue().encode())
 
 
-def _harmless(text: str) -> str:
+def per_sample_columns(samples: Mapping[str, SampleErrors]) -> dict[str, NDArray[Any]]:
+    """(N,) states and errors by their name in the table: ``<protocol>.<metric>``."""
+    columns: dict[str, NDArray[Any]] = {}
+    for protocol, measured in samples.items():
+        columns[f"{protocol}.state"] = measured.states
+        columns |= {f"{protocol}.{name}": values for name, values in measured.errors.items()}
+    return columns
+
+
+def harmless(text: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:.6f}" if np.isfinite(value) else ""

@@ -1,24 +1,30 @@
-"""From predictions and truth to errors per sample, and on to numbers that say what they are."""
+"""From predictions and truth to the errors of every sample under every protocol."""
 
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from smplcli.body.layer import BodyLayer
-from smplcli.conventions import NUM_JOINTS
+from smplcli.body.model import BodyModel
+from smplcli.camera import project_points
+from smplcli.conventions import NUM_JOINTS, SCALE_PIXELS
 from smplcli.datasets.shards import PreparedSplit
-from smplcli.evaluation.predictions import Predictions
-from smplcli.evaluation.protocols import PosedBodies, Protocol
+from smplcli.evaluation.frames import neighbours
+from smplcli.evaluation.measures import Metric, Pair
+from smplcli.evaluation.metrics import acceleration_errors, sample_means
+from smplcli.evaluation.posing import GenderedPoser, PosedBodies, Poser
+from smplcli.evaluation.predictions import ImageCamera, Predictions, SampleId, is_finite
+from smplcli.evaluation.protocols import Labels, Protocol
 from smplcli.rotations import aa_to_rotmat
-from smplcli.types import Floats, Ints
+from smplcli.types import Camera, Floats, Ints
 
-OK, MISSING, FAILED, UNLABELLED = "ok", "missing", "failed", "unlabelled"
-"""States of a sample: evaluated, not predicted, predicted but not finite, without truth."""
+OK, MISSING, FAILED = "ok", "missing", "failed"
+UNLABELLED, LEFT_OUT = "unlabelled", "left out"
+"""States of a sample: evaluated, not predicted, predicted but not finite, without truth, or
+labelled but none of the protocol's."""
 
 
 class Truth(NamedTuple):
@@ -33,122 +39,263 @@ class Truth(NamedTuple):
     is_labelled: NDArray[np.bool_]
     """(N,) whether pose and betas are known."""
 
+    pose: Floats
+    """(N, 72) the same pose as axis-angle."""
+
+    gender: NDArray[np.str_]
+    """(N,) ``n``, ``m`` or ``f``: the body that pose and betas are of."""
+
+    points: Mapping[str, Floats]
+    """(N, J, 3) x, y in pixels of the picture, and above 0 if labelled: ``coco17``, ``spin49``."""
+
+    side: Floats
+    """(N,) side of the person's square, pixels."""
+
+    head_size: Floats
+    """(N,) what PCKh is relative to, pixels; 0 where unknown."""
+
+
+class Posers(NamedTuple):
+    """Bodies that predictions and labels are posed with."""
+
+    neutral: GenderedPoser
+    gendered: GenderedPoser
+    """Of labels, where protocols ask for it."""
+
+    is_self_test: bool = False
+    """Whether what is predicted are the labels, and so of their bodies."""
+
+
+class RawErrors(NamedTuple):
+    """What was measured so far, NaN where nothing was; by protocol, then by metric."""
+
+    by_joint: dict[str, dict[str, Floats]]
+    """(N, n) errors of joints or parts."""
+
+    offsets: dict[str, dict[str, Floats]]
+    """(N, J, 3) predicted minus true joints, metres."""
+
 
 class SampleErrors(NamedTuple):
-    """Errors of every sample of a split, in its order."""
+    """Errors of every sample of a split under one protocol, in the split's order."""
 
     errors: dict[str, Floats]
-    """(N,) by the metric's name, NaN where the state is not ``ok``."""
+    """(N,) by the metric's name, NaN where the state is not ``ok``. Metrics that samples may lack
+    (`Metric.is_partial`) are NaN for some that are."""
 
     states: NDArray[np.str_]
-    """(N,) ``ok``, ``missing``, ``failed`` or ``unlabelled``."""
+    """(N,) ``ok``, ``missing``, ``failed``, ``unlabelled`` or ``left out``."""
+
+    by_joint: dict[str, Floats]
+    """(N, n) by the metric's name, in the order of `Metric.names`."""
+
+    num_points: dict[str, Ints]
+    """(N,) labelled joints, for metrics that pool the joints of all samples."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """A number with everything that it needs to mean something."""
+def neutral_posers(
+    model: BodyModel, protocol: Protocol, *, device: torch.device | None = None
+) -> Posers:
+    """One body for predictions and labels of all genders, without joints that need more files.
 
-    protocol: str
-    metric: str
-    label: str
-    value: float | None
-    """Mean over samples; ``None`` where there was none to measure."""
-
-    unit: str
-    joint_set: str
-    root: str
-    split: str
-    body: str
-    count: int
-    """Samples that the mean runs over."""
+    Args:
+        model: The body.
+        protocol: What is measured; says whether vertices are needed.
+        device: Where to compute; the processor unless told otherwise.
+    """
+    poser = Poser(
+        model,
+        {},
+        with_vertices=any(metric.needs_vertices for metric in protocol.metrics.values()),
+        device=device or torch.device("cpu"),
+    )
+    return Posers(GenderedPoser({"n": poser}), GenderedPoser({"n": poser}))
 
 
 def truth_of(samples: PreparedSplit) -> Truth:
     """Labels of a prepared split."""
-    pose = torch.from_numpy(samples.field("pose")).float()
+    pose = samples.field("pose").astype(np.float64)
+    rotmat = aa_to_rotmat(torch.from_numpy(pose).unflatten(-1, (NUM_JOINTS, 3)))
     return Truth(
-        full_pose=aa_to_rotmat(pose.unflatten(-1, (NUM_JOINTS, 3))).numpy(),
+        full_pose=rotmat.float().numpy(),
         betas=samples.field("shape").astype(np.float32),
         is_labelled=samples.field("has_smpl") > 0,
+        pose=pose,
+        gender=samples.field("gender").astype("U1"),
+        points={
+            "coco17": samples.field("keypoints"),
+            "spin49": np.concatenate([samples.field("openpose"), samples.field("part")], axis=1),
+        },
+        side=SCALE_PIXELS * samples.field("scale").astype(np.float64),
+        head_size=samples.field("head_size").astype(np.float64),
     )
 
 
-def pose_bodies(layer: BodyLayer, full_pose: Floats, betas: Floats) -> PosedBodies:
-    """Pose bodies for comparison.
+def is_labelled_for(truth: Truth, labels: Labels) -> NDArray[np.bool_]:
+    """(N,) whether samples have the labels that a protocol compares with."""
+    if labels == "head":
+        has_joint = np.asarray((truth.points["spin49"][:, 25:, 2] > 0).any(axis=1))
+        return np.asarray(has_joint & (truth.head_size > 0))
+    if labels == "challenge":
+        is_detected = np.asarray((truth.points["spin49"][:, :25] != 0).any(axis=(1, 2)))
+        return np.asarray(truth.is_labelled & is_detected)
+    return truth.is_labelled
+
+
+def measure_batches(
+    protocols: Sequence[Protocol],
+    posers: Posers,
+    predictions: Predictions,
+    truth: Truth,
+    batches: Iterable[Ints],
+) -> RawErrors:
+    """Pose predictions and labels batch by batch, and compare them.
 
     Args:
-        layer: The body.
-        full_pose: (B, 24, 3, 3) rotation matrices, camera frame.
-        betas: (B, 10).
+        protocols: What to measure.
+        posers: The bodies; they know the protocols' joint sets, and vertices where one needs them.
+        predictions: One per sample.
+        truth: The labels.
+        batches: Indices of samples. The last digits depend on who is posed together, so that the
+            same batches give the same numbers.
     """
-    device = layer.blend.device
-    pose, shape = (torch.from_numpy(array).float().to(device) for array in (full_pose, betas))
-    with torch.inference_mode():
-        posed = layer(pose, shape)
-        rotations = layer.skeleton(pose, shape).rotation
-    return PosedBodies(
-        posed.joints.cpu().numpy(), posed.vertices.cpu().numpy(), rotations.cpu().numpy()
+    count = len(truth.is_labelled)
+    raw = RawErrors({p.name: {} for p in protocols}, {p.name: {} for p in protocols})
+    finite = is_finite(predictions)
+    wanted = np.any([is_labelled_for(truth, p.labels) for p in protocols], axis=0)
+    nobody = np.arange(0)  # so that a process without a batch has the same arrays as the others
+    for batch in chain([nobody], batches):
+        rows = batch[finite[batch] & wanted[batch]]
+        pairs = _pairs(posers, predictions, truth, rows, {p.truth for p in protocols})
+        for protocol in protocols:
+            for name, metric in protocol.metrics.items():
+                pair = pairs[protocol.truth]
+                if metric.offsets is not None:
+                    _store(raw.offsets[protocol.name], name, count, rows, metric.offsets(pair))
+                elif metric.measure is not None and can_measure(metric, pair.pred_points):
+                    _store(raw.by_joint[protocol.name], name, count, rows, metric.measure(pair))
+    return raw
+
+
+def can_measure(metric: Metric, known_points: Iterable[str]) -> bool:
+    """Whether a metric's joints are projected, if it is one of joints in 2D."""
+    return not metric.points or metric.points in known_points
+
+
+def finish(
+    protocol: Protocol,
+    raw: RawErrors,
+    predictions: Predictions,
+    truth: Truth,
+    *,
+    ids: Sequence[SampleId] | None = None,
+) -> SampleErrors:
+    """Errors of samples from those of their joints, once all batches are measured.
+
+    Args:
+        protocol: What was measured.
+        raw: Measured in `measure_batches`, on all samples.
+        predictions: One per sample.
+        truth: The labels.
+        ids: Samples of videos, whose accelerations can be told; ``None`` for single pictures.
+    """
+    by_joint = raw.by_joint[protocol.name]
+    metrics = protocol.metrics
+    errors = {name: _of_samples(metrics[name], values) for name, values in by_joint.items()}
+    is_wanted = is_labelled_for(truth, protocol.labels)
+    whole = [values for name, values in errors.items() if not metrics[name].is_partial]
+    is_ok = is_wanted & is_finite(predictions) & np.isfinite(whole).all(axis=0)
+    if ids is not None:
+        links = neighbours(ids)
+        for name, offsets in raw.offsets[protocol.name].items():
+            errors[name] = acceleration_errors(offsets, *links)
+    is_labelled = is_wanted if protocol.labels == "head" else truth.is_labelled
+    states = np.select(
+        [~is_labelled, ~is_wanted, predictions.is_missing, is_ok],
+        [UNLABELLED, LEFT_OUT, MISSING, OK],
+        FAILED,
+    )
+    return SampleErrors(
+        errors={name: np.where(is_ok, errors[name], np.nan) for name in metrics if name in errors},
+        states=states,
+        by_joint={name: np.where(is_ok[:, None], v, np.nan) for name, v in by_joint.items()},
+        num_points={
+            name: (truth.points[metrics[name].points][:, metrics[name].rows, 2] > 0).sum(axis=1)
+            for name in by_joint
+            if metrics[name].is_pooled
+        },
     )
 
 
 def score_predictions(
     protocol: Protocol,
-    layer: BodyLayer,
+    posers: Posers,
     predictions: Predictions,
     truth: Truth,
     batches: Iterable[Ints],
 ) -> SampleErrors:
-    """Compare predictions with the truth.
-
-    Args:
-        protocol: What is compared.
-        layer: The body of both.
-        predictions: One for each sample of the split.
-        truth: Labels of the same samples, in the same order.
-        batches: Indices of samples; together, each sample once. No more vertices than one batch
-            has are held in memory.
-    """
-    count = len(predictions.is_missing)
-    errors = {name: np.full(count, np.nan) for name in protocol.metrics}
-    is_comparable = truth.is_labelled & ~predictions.is_missing
-    for batch in batches:
-        rows = batch[is_comparable[batch]]
-        if not rows.size:
-            continue
-        pred = pose_bodies(layer, predictions.full_pose[rows], predictions.betas[rows])
-        gt = pose_bodies(layer, truth.full_pose[rows], truth.betas[rows])
-        for name, values in protocol.measure(pred, gt).items():
-            errors[name][rows] = values
-    is_ok = np.all([np.isfinite(values) for values in errors.values()], axis=0)
-    for values in errors.values():
-        values[~is_ok] = np.nan
-    states = np.select(
-        [is_ok, ~truth.is_labelled, predictions.is_missing], [OK, UNLABELLED, MISSING], FAILED
-    )
-    return SampleErrors(errors, states)
+    """Errors of every sample under one protocol, in one process."""
+    raw = measure_batches([protocol], posers, predictions, truth, batches)
+    return finish(protocol, raw, predictions, truth)
 
 
-def summarise(
-    protocol: Protocol, samples: SampleErrors, *, split: str, body: str
-) -> tuple[Measurement, ...]:
-    """Mean of every metric over the samples that could be evaluated.
+def _of_samples(metric: Metric, by_joint: Floats) -> Floats:
+    if not metric.points:
+        return sample_means(by_joint)
+    known = np.isfinite(by_joint)
+    with np.errstate(invalid="ignore"):
+        means: Floats = np.where(known, by_joint, 0.0).sum(axis=1) / known.sum(axis=1)
+    return means
 
-    The sums are exact, so they do not depend on the order or the grouping of the samples.
-    """
-    is_ok = samples.states == OK
-    count = int(is_ok.sum())
-    return tuple(
-        Measurement(
-            protocol=protocol.name,
-            metric=name,
-            label=metric.label,
-            value=math.fsum(samples.errors[name][is_ok]) / count if count else None,
-            unit=metric.unit,
-            joint_set=metric.joint_set,
-            root=metric.root,
-            split=split,
-            body=body,
-            count=count,
+
+def _store(arrays: dict[str, Floats], name: str, count: int, rows: Ints, values: Floats) -> None:
+    if name not in arrays:
+        arrays[name] = np.full((count, *values.shape[1:]), np.nan)
+    arrays[name][rows] = values
+
+
+def _pairs(
+    posers: Posers, predictions: Predictions, truth: Truth, rows: Ints, kinds: set[str]
+) -> dict[str, Pair]:
+    """A batch as predicted and as it is, by the body that poses the truth."""
+    labels = (_rotations(truth, rows), truth.betas[rows], truth.gender[rows])
+    gt = {kind: _poser(posers, kind)(*labels) for kind in sorted(kinds)}
+    points = {name: points[rows] for name, points in truth.points.items()}
+    if posers.is_self_test:
+        preds = gt
+        pred_points = {name: labelled[..., :2] for name, labelled in points.items()}
+    else:
+        pred = posers.neutral(
+            _rotations(predictions, rows), predictions.betas[rows], truth.gender[rows]
         )
-        for name, metric in protocol.metrics.items()
-    )
+        preds = dict.fromkeys(gt, pred)
+        camera = predictions.camera
+        pred_points = {} if camera is None else _project(pred, camera, rows)
+    return {
+        kind: Pair(
+            preds[kind], gt[kind], pred_points, points, truth.side[rows], truth.head_size[rows]
+        )
+        for kind in gt
+    }
+
+
+def _poser(posers: Posers, kind: str) -> GenderedPoser:
+    return posers.gendered if kind == "gendered" else posers.neutral
+
+
+def _rotations(bodies: Predictions | Truth, rows: Ints) -> Floats:
+    if bodies.pose is None:
+        return bodies.full_pose[rows]
+    aa = torch.from_numpy(bodies.pose[rows]).double()
+    rotmat: Floats = aa_to_rotmat(aa.unflatten(-1, (NUM_JOINTS, 3))).numpy()
+    return rotmat
+
+
+def _project(pred: PosedBodies, camera: ImageCamera, rows: Ints) -> dict[str, Floats]:
+    """Joints in pixels of the picture, by joint set."""
+    transl, focal, centre = (torch.from_numpy(array[rows]).double() for array in camera)
+    view = Camera(focal, centre, torch.zeros_like(centre))
+    return {
+        name: project_points(torch.from_numpy(joints), transl, view).numpy()
+        for name, joints in pred.joints.items()
+    }

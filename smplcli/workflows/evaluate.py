@@ -1,44 +1,38 @@
 """Measuring a network, or predictions of any origin, on a prepared data set."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-import smplcli
-from smplcli.body.files import load_body
-from smplcli.body.layer import BodyLayer
-from smplcli.body.model import BodyModel
 from smplcli.conventions import NUM_BETAS
 from smplcli.datasets.schema import MANIFEST_FILE
-from smplcli.datasets.shards import PreparedSplit, open_prepared, read_manifest
 from smplcli.errors import ConfigError
+from smplcli.evaluation.comparison import compare, comparison_notes, read_other
+from smplcli.evaluation.frames import sequence_of
 from smplcli.evaluation.inference import KeypointSource, index_batches, predict_samples
-from smplcli.evaluation.predictions import Predictions, match_predictions, sample_ids
-from smplcli.evaluation.protocols import SMPL24
-from smplcli.evaluation.reports import write_per_sample_csv
-from smplcli.evaluation.scoring import (
-    FAILED,
-    MISSING,
-    OK,
-    UNLABELLED,
-    Measurement,
-    SampleErrors,
-    score_predictions,
-    summarise,
-    truth_of,
-)
+from smplcli.evaluation.limits import exceeded, read_limits
+from smplcli.evaluation.predictions import Predictions, match_predictions
+from smplcli.evaluation.ranks import Rank, joined
+from smplcli.evaluation.reports import PER_SAMPLE_FILE, write_per_sample_csv
+from smplcli.evaluation.scoring import RawErrors, SampleErrors, finish, measure_batches
+from smplcli.evaluation.summaries import MissingRule
 from smplcli.files import sha256_of, write_json
 from smplcli.models.network import Network, build_network
 from smplcli.models.weights import load_network
 from smplcli.rotations import rot6d_to_rotmat
 from smplcli.workflows.devices import choose_device
+from smplcli.workflows.evaluation_ground import Ground, open_ground, posers_of, without_camera
+from smplcli.workflows.evaluation_report import (
+    Evaluation,
+    EvaluationReport,
+    Source,
+    build_report,
+    units_of,
+)
 from smplcli.workflows.progress import Progress, no_progress
 from smplcli.workflows.targets import (
-    body_label,
     is_predictions,
     open_predictor,
     prediction_notes,
@@ -46,148 +40,129 @@ from smplcli.workflows.targets import (
 )
 
 METRICS_FILE = "metrics.json"
-PER_SAMPLE_FILE = "per_sample.csv"
 UNTRAINED_SEED = 0
-GENDERED = ("m", "f", "male", "female")
+SELF_TEST = "ground truth against itself"
+SELF_TEST_LIMIT = 1e-6
+"""Millimetres, degrees and the like that the truth may seem to be off from itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationReport:
-    """What was measured, on what, and what could not be."""
+class EvaluationOptions:
+    """How an evaluation is done, where it is not done as usual."""
 
-    measurements: tuple[Measurement, ...]
-    """Every number with its protocol, joint set, root, split, body and count."""
+    protocols: tuple[str, ...] = ()
+    """Names; those that suit the source of the data without any."""
 
-    target: str
-    """The checkpoint or predictions, or the name of a control."""
+    joint_regressors: tuple[Path, ...] = ()
+    """Files beside those that lie beside the body, told apart by their names."""
 
-    target_sha256: str
-    data: Path
-    data_sha256: str
-    """Hash of the data set's manifest, which holds those of its shards."""
+    missing: MissingRule = "exclude"
+    """What people without a usable prediction count as: nothing, or the worst evaluated."""
 
-    split: str
-    keypoints: str
-    """What the network was given beside the picture; ``given`` for predictions from a file."""
+    flip_test: bool = False
+    """Whether a network sees every person a second time in a mirror, and answers the mean."""
 
-    body: str
-    body_sha256: str
-    is_comparable: bool
-    """False where synthetic people or the demo body stand in: published numbers are of others."""
+    compare_with: Path | None = None
+    """The metrics.json of an earlier evaluation."""
 
-    n_expected: int
-    """Labelled samples of the split: the sum of the next three."""
-
-    n_evaluated: int
-    n_failed: int
-    """Samples whose prediction is not finite."""
-
-    n_missing: int
-    """Samples without a prediction."""
-
-    n_unlabelled: int
-    """Samples of the split that have no pose and shape to compare with."""
-
-    notes: tuple[str, ...]
-    """Sentences that belong beside the numbers."""
-
-    written: tuple[Path, ...] = ()
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every labelled sample was evaluated."""
-        return self.n_evaluated == self.n_expected
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-like form."""
-        return {
-            "smplcli": smplcli.__version__,
-            **asdict(self),
-            "data": str(self.data),
-            "written": [str(path) for path in self.written],
-        }
+    limits: tuple[str, ...] = ()
+    """``metric=number`` or ``protocol/metric=number`` that must not be exceeded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Ground:
-    """What everything of one evaluation is measured on."""
+class How:
+    """How samples are predicted and measured."""
 
-    data: Path
-    samples: PreparedSplit
-    body: BodyModel
-    batch_size: int
-    progress: Progress
+    keypoints: KeypointSource = "detected"
+    batch_size: int = 64
+    options: EvaluationOptions = EvaluationOptions()
+    progress: Progress = no_progress
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size must be positive, got {self.batch_size}")
 
 
 def evaluate(
-    target: Path,
+    target: Path | None,
     data: Path,
     *,
-    split: str = "test",
+    split: str = "validation",
     keypoints: KeypointSource = "detected",
     body: Path | None = None,
     device: str = "auto",
     batch_size: int = 64,
+    options: EvaluationOptions | None = None,
     out: Path | None = None,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> EvaluationReport:
-    """Measure MPJPE, PA-MPJPE, PVE and MPJAE on a split of a prepared data set.
+    """Measure the errors of a network, or of predictions, on a split of a prepared data set.
+
+    Under torchrun each process measures a share of the samples; all of them return the report
+    that one would, and the first writes it.
 
     Args:
-        target: A checkpoint, or a ``preds.npz``, whose rows are matched by image name and person.
+        target: A checkpoint, or predictions (npz), whose rows are matched by image and person;
+            ``None`` compares the labels with themselves, which must give no errors.
         data: Prepared data set.
         split: Which part of it.
         keypoints: Whether the network is given what the detector found, or the picture alone.
-        body: SMPL file for predictions and truth; the demo body without one.
+        body: SMPL file, or folder that may hold gendered bodies for the labels and joint
+            regressors as well; the demo body without one.
         device: ``auto``, ``cpu``, or a CUDA device.
         batch_size: Samples computed at a time.
+        options: Protocols and rules.
         out: Folder for ``metrics.json`` and ``per_sample.csv``; ``None`` writes nothing.
         overwrite: Whether results that are there may be replaced.
         progress: Shows the batches.
 
     Raises:
+        ConfigError: There is no such protocol, regressor or metric.
         MissingFileError: Target, data, split or body are not there.
         UnreadableFileError: One of them is not what it should be, or no prediction is of the data.
         OutputExistsError: ``out`` holds results and ``overwrite`` is false.
     """
+    options = options or EvaluationOptions()
     written = () if out is None else (out / METRICS_FILE, out / PER_SAMPLE_FILE)
     refuse_existing(*written, overwrite=overwrite)
-    ground = _open_ground(data, split, body, batch_size, progress)
-    if is_predictions(target):
-        predictions, source = match_predictions(target, _ids(ground.samples)), "given"
-    else:
-        predict = open_predictor(
-            target,
-            keypoints=keypoints,
-            device=device,
-            batch_size=batch_size,
-            progress=progress,
-        )
-        predictions, source = predict(ground.samples), keypoints
-    errors = _score(predictions, ground, choose_device(device))
-    report = _report(
-        errors,
-        ground,
-        target=str(target),
-        target_sha256=sha256_of(target),
-        keypoints=source,
-        notes=prediction_notes(predictions),
-        written=written,
-    )
-    if written:
-        metrics_file, per_sample_file = written
-        ids = _ids(ground.samples)
-        write_per_sample_csv(per_sample_file, SMPL24, ids, errors, overwrite=overwrite)
-        write_json(metrics_file, report.to_dict(), overwrite=overwrite)
+    limits = read_limits(options.limits)
+    other = None if options.compare_with is None else read_other(options.compare_with)
+    ground = _open(data, split, body, device, options)
+    how = How(keypoints=keypoints, batch_size=batch_size, options=options, progress=progress)
+    evaluation = evaluate_samples(target, ground, how)
+    report = evaluation.report
+    if other is not None:
+        found = compare(other, ground.ids, evaluation.samples, units_of(ground))
+        notes = (*report.notes, *comparison_notes(other, report.to_dict()))
+        report = replace(report, differences=found, notes=notes)
+    broken = exceeded(limits, report.measurements)
+    if target is None:
+        broken += _self_test_faults(report)
+    report = replace(report, exceeded=broken, written=written)
+    if written and evaluation.is_first:
+        _write(evaluation._replace(report=report), *written, overwrite=overwrite)
     return report
+
+
+def evaluate_samples(target: Path | None, ground: Ground, how: How) -> Evaluation:
+    """Measure the errors of every sample; `evaluate` is what sums them up.
+
+    Args:
+        target: As for `evaluate`.
+        ground: Samples, bodies and protocols.
+        how: The rest.
+    """
+    with joined() as rank:
+        predictions, source = _predict(target, ground, how, rank)
+        return _evaluate(ground, predictions, source, how, rank)
 
 
 def evaluate_controls(
     checkpoint: Path,
     data: Path,
     *,
-    split: str = "test",
+    split: str = "validation",
     keypoints: KeypointSource = "detected",
     body: Path | None = None,
     device: str = "auto",
@@ -209,8 +184,8 @@ def evaluate_controls(
     Returns:
         Reports by name: ``mean pose`` and ``untrained network``.
     """
-    ground = _open_ground(data, split, body, batch_size, progress)
-    where = choose_device(device)
+    how = How(keypoints=keypoints, batch_size=batch_size, progress=progress)
+    ground = _open(data, split, body, device, how.options)
     trained = load_network(checkpoint)
     torch.manual_seed(UNTRAINED_SEED)
     untrained = build_network(trained.network.config).eval()
@@ -219,37 +194,120 @@ def evaluate_controls(
     controls = {
         "mean pose": _mean_pose(trained.network, len(ground.samples)),
         "untrained network": predict_samples(
-            untrained.to(where), ground.samples, batches, keypoints=keypoints
+            untrained.to(choose_device(device)), ground.samples, batches, keypoints=keypoints
         ),
     }
+    given = {"mean pose": "none", "untrained network": keypoints}
     return {
-        name: _report(
-            _score(predictions, ground, where),
-            ground,
-            target=name,
-            target_sha256=trained.sha256,
-            keypoints="none" if name == "mean pose" else keypoints,
-        )
+        name: _evaluate(
+            ground, predictions, Source(name, trained.sha256, given[name]), how, Rank()
+        ).report
         for name, predictions in controls.items()
     }
 
 
-def _open_ground(
-    data: Path, split: str, body: Path | None, batch_size: int, progress: Progress
-) -> _Ground:
-    if batch_size < 1:
-        raise ConfigError(f"batch_size must be positive, got {batch_size}")
-    return _Ground(
-        data=data,
-        samples=open_prepared(data, split),
-        body=load_body(body),
-        batch_size=batch_size,
-        progress=progress,
+def _open(
+    data: Path, split: str, body: Path | None, device: str, options: EvaluationOptions
+) -> Ground:
+    return open_ground(
+        data,
+        split,
+        body=body,
+        protocols=options.protocols,
+        joint_regressors=options.joint_regressors,
+        device=device,
     )
 
 
-def _ids(samples: PreparedSplit) -> list[tuple[str, int]]:
-    return sample_ids(samples.field("imgname"), samples.field("person_id"))
+def _predict(
+    target: Path | None, ground: Ground, how: How, rank: Rank
+) -> tuple[Predictions, Source]:
+    """Predictions for all samples, and where they come from."""
+    if target is None:
+        digest = sha256_of(ground.data / MANIFEST_FILE)
+        return _truth_itself(ground), Source(SELF_TEST, digest, "given")
+    if is_predictions(target):
+        predictions = match_predictions(target, ground.ids)
+        notes = prediction_notes(predictions)
+        return predictions, Source(str(target), sha256_of(target), "given", notes)
+    predict = open_predictor(
+        target,
+        keypoints=how.keypoints,
+        device=str(ground.device),
+        batch_size=how.batch_size,
+        flip_test=how.options.flip_test,
+        rank=rank,
+        progress=how.progress,
+    )
+    return predict(ground.samples), Source(str(target), sha256_of(target), how.keypoints)
+
+
+def _evaluate(
+    ground: Ground, predictions: Predictions, source: Source, how: How, rank: Rank
+) -> Evaluation:
+    is_self_test = source.target == SELF_TEST
+    blind = () if is_self_test else without_camera(ground, predictions)
+    refused = {protocol.protocol for protocol in blind}
+    ground = replace(
+        ground,
+        protocols=tuple(p for p in ground.protocols if p.name not in refused),
+        not_evaluated=(*ground.not_evaluated, *blind),
+    )
+    samples = _score(ground, predictions, how, rank, is_self_test=is_self_test)
+    report = build_report(ground, samples, source, missing=how.options.missing)
+    return Evaluation(report, ground, predictions, samples, rank.is_first)
+
+
+def _score(
+    ground: Ground, predictions: Predictions, how: How, rank: Rank, *, is_self_test: bool
+) -> dict[str, SampleErrors]:
+    """Errors by protocol; every process comes to know those of all."""
+    if not ground.protocols:
+        return {}
+    batches = index_batches(len(ground.ids), how.batch_size)
+    own = how.progress(rank.share(batches), "score")
+    posers = posers_of(ground, is_self_test=is_self_test)
+    raw = measure_batches(ground.protocols, posers, predictions, ground.truth, own)
+    gathered = RawErrors(
+        *(
+            {
+                protocol: {name: rank.gather(array, batches) for name, array in arrays.items()}
+                for protocol, arrays in part.items()
+            }
+            for part in raw
+        )
+    )
+    ids = ground.ids if ground.has_sequences else None
+    return {
+        protocol.name: finish(protocol, gathered, predictions, ground.truth, ids=ids)
+        for protocol in ground.protocols
+    }
+
+
+def _truth_itself(ground: Ground) -> Predictions:
+    return Predictions(
+        full_pose=ground.truth.full_pose,
+        betas=ground.truth.betas,
+        is_missing=np.zeros(len(ground.ids), dtype=bool),
+        pose=ground.truth.pose,
+    )
+
+
+def _self_test_faults(report: EvaluationReport) -> tuple[str, ...]:
+    """Numbers that are not what they must be where the truth is compared with itself."""
+    return tuple(
+        f"self-test: {number.protocol} {number.label} is {number.value} {number.unit}"
+        for number in report.measurements
+        if number.value is not None
+        and abs(number.value - 100 * number.higher_is_better) > SELF_TEST_LIMIT
+    )
+
+
+def _write(evaluation: Evaluation, metrics: Path, per_sample: Path, *, overwrite: bool) -> None:
+    ids = evaluation.ground.ids
+    sequences = [sequence_of(imgname) for imgname, _ in ids]
+    write_per_sample_csv(per_sample, ids, sequences, evaluation.samples, overwrite=overwrite)
+    write_json(metrics, evaluation.report.to_dict(), overwrite=overwrite)
 
 
 def _mean_pose(network: Network, count: int) -> Predictions:
@@ -259,67 +317,3 @@ def _mean_pose(network: Network, count: int) -> Predictions:
         betas=np.zeros((count, NUM_BETAS), dtype=np.float32),
         is_missing=np.zeros(count, dtype=bool),
     )
-
-
-def _score(predictions: Predictions, ground: _Ground, device: torch.device) -> SampleErrors:
-    batches = ground.progress(index_batches(len(ground.samples), ground.batch_size), "score")
-    layer = BodyLayer(ground.body).to(device)
-    return score_predictions(SMPL24, layer, predictions, truth_of(ground.samples), batches)
-
-
-def _report(
-    errors: SampleErrors,
-    ground: _Ground,
-    *,
-    target: str,
-    target_sha256: str,
-    keypoints: str,
-    notes: tuple[str, ...] = (),
-    written: tuple[Path, ...] = (),
-) -> EvaluationReport:
-    counts = {
-        state: int((errors.states == state).sum()) for state in (OK, FAILED, MISSING, UNLABELLED)
-    }
-    split, body = ground.samples.name, body_label(ground.body)
-    return EvaluationReport(
-        measurements=summarise(SMPL24, errors, split=split, body=body),
-        target=target,
-        target_sha256=target_sha256,
-        data=ground.data,
-        data_sha256=sha256_of(ground.data / MANIFEST_FILE),
-        split=split,
-        keypoints=keypoints,
-        body=body,
-        body_sha256=ground.body.sha256,
-        is_comparable=not (ground.samples.is_synthetic or ground.body.is_demo),
-        n_expected=counts[OK] + counts[FAILED] + counts[MISSING],
-        n_evaluated=counts[OK],
-        n_failed=counts[FAILED],
-        n_missing=counts[MISSING],
-        n_unlabelled=counts[UNLABELLED],
-        notes=(*notes, *_state_notes(counts), *_ground_notes(ground)),
-        written=written,
-    )
-
-
-def _state_notes(counts: Mapping[str, int]) -> tuple[str, ...]:
-    notes = {
-        MISSING: "samples in no mean, for want of a prediction",
-        FAILED: "samples in no mean, because their prediction is not finite",
-        UNLABELLED: "samples in no mean, for want of a label",
-    }
-    return tuple(f"{note}: {counts[state]}" for state, note in notes.items() if counts[state])
-
-
-def _ground_notes(ground: _Ground) -> tuple[str, ...]:
-    notes = []
-    if ground.samples.is_synthetic or ground.body.is_demo:
-        notes.append("synthetic people or the demo body: not comparable with published numbers")
-    if np.isin(ground.samples.field("gender"), GENDERED).any():
-        notes.append(
-            f"the labels are of gendered bodies, posed here with: {body_label(ground.body)}"
-        )
-    labelled = read_manifest(ground.data).get("body")
-    if labelled and labelled["sha256"] != ground.body.sha256:
-        notes.append(f"the labels were made with another body: {labelled['name']}")
-    return tuple(notes)

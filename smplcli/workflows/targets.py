@@ -1,14 +1,16 @@
 """What `evaluate` and `submit` are given: a checkpoint that predicts, or predictions in a file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from smplcli.body.model import BodyModel
 from smplcli.datasets.shards import PreparedSplit
 from smplcli.errors import OutputExistsError
 from smplcli.evaluation.inference import KeypointSource, index_batches, predict_samples
-from smplcli.evaluation.predictions import Predictions
+from smplcli.evaluation.predictions import ImageCamera, Predictions
+from smplcli.evaluation.ranks import Rank
 from smplcli.models.weights import load_network
+from smplcli.types import Ints
 from smplcli.workflows.devices import choose_device
 from smplcli.workflows.progress import Progress
 
@@ -26,6 +28,8 @@ def open_predictor(
     keypoints: KeypointSource,
     device: str,
     batch_size: int,
+    flip_test: bool = False,
+    rank: Rank | None = None,
     progress: Progress,
 ) -> Callable[[PreparedSplit], Predictions]:
     """Load a network and return what predicts the samples of a split with it.
@@ -35,6 +39,8 @@ def open_predictor(
         keypoints: What the network is given beside the picture.
         device: ``auto``, ``cpu``, or a CUDA device.
         batch_size: Samples computed at a time.
+        flip_test: Whether the network sees everybody a second time in a mirror.
+        rank: Which of several processes this is, each of which predicts a share.
         progress: Shows the batches.
 
     Raises:
@@ -44,10 +50,24 @@ def open_predictor(
     network = load_network(checkpoint, device=choose_device(device)).network
 
     def predict(samples: PreparedSplit) -> Predictions:
-        batches = progress(index_batches(len(samples), batch_size), "predict")
-        return predict_samples(network, samples, batches, keypoints=keypoints)
+        batches = index_batches(len(samples), batch_size)
+        own = progress(batches if rank is None else rank.share(batches), "predict")
+        predictions = predict_samples(
+            network, samples, own, keypoints=keypoints, flip_test=flip_test
+        )
+        return predictions if rank is None else _gathered(predictions, rank, batches)
 
     return predict
+
+
+def _gathered(predictions: Predictions, rank: Rank, batches: Sequence[Ints]) -> Predictions:
+    """Predictions of all processes, on each of them."""
+    camera = predictions.camera
+    return predictions._replace(
+        full_pose=rank.gather(predictions.full_pose, batches),
+        betas=rank.gather(predictions.betas, batches),
+        camera=camera and ImageCamera(*(rank.gather(field, batches) for field in camera)),
+    )
 
 
 def body_label(body: BodyModel) -> str:

@@ -11,7 +11,7 @@ import torch
 
 import smplcli
 from smplcli.body.files import load_body
-from smplcli.body.layer import BodyLayer, JointsLayer
+from smplcli.body.layer import JointsLayer
 from smplcli.body.model import BodyModel
 from smplcli.datasets.samples import SampleSet
 from smplcli.datasets.schema import MANIFEST_FILE
@@ -19,7 +19,8 @@ from smplcli.datasets.shards import PreparedSplit, open_prepared
 from smplcli.errors import ConfigError
 from smplcli.evaluation.inference import index_batches, predict_samples
 from smplcli.evaluation.protocols import SMPL24
-from smplcli.evaluation.scoring import score_predictions, summarise, truth_of
+from smplcli.evaluation.scoring import neutral_posers, score_predictions, truth_of
+from smplcli.evaluation.summaries import summarise
 from smplcli.files import atomic_write, sha256_of
 from smplcli.models.network import STRIDE, Network, build_network
 from smplcli.models.weights import load_network, save_network
@@ -191,12 +192,12 @@ def _save_best(
 
 
 def _validator(split: PreparedSplit, model: BodyModel) -> Callable[[Network], dict[str, float]]:
-    layer, truth = BodyLayer(model), truth_of(split)
+    posers, truth = neutral_posers(model, SMPL24), truth_of(split)
     batches = index_batches(len(split), VALIDATION_BATCH)
 
     def validate(network: Network) -> dict[str, float]:
         predictions = predict_samples(network, split, batches)
-        scores = score_predictions(SMPL24, layer, predictions, truth, batches)
+        scores = score_predictions(SMPL24, posers, predictions, truth, batches)
         measured = summarise(SMPL24, scores, split=split.name, body=model.name)
         return {m.metric: float("nan") if m.value is None else m.value for m in measured}
 

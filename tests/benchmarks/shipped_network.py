@@ -12,14 +12,13 @@ import numpy as np
 import torch
 
 from smplcli.body.files import load_body
-from smplcli.body.layer import BodyLayer
 from smplcli.conventions import SMPL_JOINTS
 from smplcli.datasets.keypoint_noise import corrupt_keypoints
 from smplcli.datasets.shards import PreparedSample, PreparedSplit, open_prepared
 from smplcli.evaluation.inference import index_batches, predict_samples
 from smplcli.evaluation.predictions import Predictions
 from smplcli.evaluation.protocols import SMPL24
-from smplcli.evaluation.scoring import score_predictions, truth_of
+from smplcli.evaluation.scoring import neutral_posers, score_predictions, truth_of
 from smplcli.files import asset
 from smplcli.models.weights import load_network
 from smplcli.rotations import aa_to_rotmat
@@ -55,10 +54,10 @@ def main(data: Path) -> None:
     """Measure the shipped network and its controls."""
     samples = open_prepared(data, "test")
     network = load_network(asset("network.safetensors")).network
-    layer, batches = BodyLayer(load_body()), index_batches(len(samples), BATCH)
+    posers, batches = neutral_posers(load_body(), SMPL24), index_batches(len(samples), BATCH)
 
     def measure(name: str, predictions: Predictions) -> Row:
-        scores = score_predictions(SMPL24, layer, predictions, truth_of(samples), batches)
+        scores = score_predictions(SMPL24, posers, predictions, truth_of(samples), batches)
         return Row(name, scores.errors)
 
     made_up = MadeUpDetections(samples)
@@ -73,7 +72,9 @@ def main(data: Path) -> None:
             ),
         ],
     )
-    for name, report in evaluate_controls(asset("network.safetensors"), data).items():
+    for name, report in evaluate_controls(
+        asset("network.safetensors"), data, split="test"
+    ).items():
         values = {m.metric: m.value for m in report.measurements}
         print(f"| {name} | " + " / ".join(f"{values[m]:.1f}" for m in METRICS) + " |")
 

@@ -91,7 +91,7 @@ def test_submit_names_the_zip_it_checked(chain):
 def test_evaluating_again_writes_beside_the_first_time(chain):
     result = run("evaluate", "--keypoints", "none")
 
-    assert Path("smplcli-demo/runs/tiny-1/eval/test-2/metrics.json").is_file()
+    assert Path("smplcli-demo/runs/tiny-1/eval/validation-2/metrics.json").is_file()
     assert "keypoints none" in " ".join(result.stdout.split())
 
 
