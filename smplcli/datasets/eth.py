@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from smplcli.datasets.annotations import RawSet
-from smplcli.datasets.listing import what_is_there
+from smplcli.datasets.listing import subfolders, what_is_there
 from smplcli.datasets.spin import TableReader, split_of
 from smplcli.datasets.spin_files import is_spin_file, read_spin_file
 from smplcli.errors import MissingFileError
@@ -82,5 +82,4 @@ def _candidates(root: Path) -> Iterator[Path]:
     yield root
     if root.name in (LABEL_FOLDER, IMAGE_FOLDER):
         yield root.absolute().parent
-    if root.is_dir():
-        yield from sorted(entry for entry in root.iterdir() if entry.is_dir())
+    yield from subfolders(root)

@@ -30,10 +30,22 @@ def _file_names(folder: Path) -> frozenset[str]:
         return frozenset()
 
 
+def subfolders(folder: Path) -> list[Path]:
+    """Folders in a folder by name; none where it cannot be read."""
+    return [entry for entry in _entries(folder) if entry.is_dir()]
+
+
 def what_is_there(folder: Path) -> str:
     """A folder's content in a few words, for errors that say what was found instead."""
     if not folder.is_dir():
         return "no such folder" if not folder.exists() else "a file"
-    names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
+    names = [entry.name + "/" * entry.is_dir() for entry in _entries(folder)]
     shown = ", ".join(names[:MAX_NAMES_SHOWN]) or "nothing"
     return f"{shown} and {len(names) - MAX_NAMES_SHOWN} more" if names[MAX_NAMES_SHOWN:] else shown
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []

@@ -10,7 +10,7 @@ from smplcli.body.unpickle import load_pickle
 from smplcli.conventions import NUM_BETAS, NUM_JOINTS
 from smplcli.datasets.annotations import SequenceSize
 from smplcli.datasets.label_checks import NOT_NUMBERS, is_sane
-from smplcli.datasets.listing import what_is_there
+from smplcli.datasets.listing import subfolders, what_is_there
 from smplcli.datasets.sequences import MAX_FRAMES, MAX_PEOPLE, NAME
 from smplcli.datasets.threedpw_labels import COCO18_JOINTS, Cameras
 from smplcli.errors import MissingFileError, UnreadableFileError
@@ -111,8 +111,7 @@ def _candidates(root: Path) -> Iterator[Path]:
     yield root
     if root.name in (IMAGE_FOLDER, SEQUENCE_FOLDER):
         yield root.absolute().parent
-    if root.is_dir():
-        yield from sorted(entry for entry in root.iterdir() if entry.is_dir())
+    yield from subfolders(root)
 
 
 def _unfold(folder: Path) -> Path:

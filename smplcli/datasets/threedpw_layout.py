@@ -21,7 +21,7 @@ from smplcli.datasets.poses import Clips, made_up_pose
 from smplcli.datasets.python2_pickle import python2_pickle
 from smplcli.datasets.threedpw_files import IMAGE_FOLDER, SEQUENCE_FOLDER
 from smplcli.datasets.threedpw_labels import COCO18_JOINTS, Cameras
-from smplcli.errors import OutputExistsError
+from smplcli.errors import MissingFileError, OutputExistsError
 from smplcli.files import atomic_write
 from smplcli.images import write_image
 from smplcli.rendering.overlay import draw_people
@@ -68,6 +68,9 @@ UNSEEN_SHARE = 0.1
 NO_KEYPOINTS_EVERY, NOT_ALIGNED_EVERY = 5, 6
 """Every so many frames someone has no keypoints, or no aligned camera."""
 
+GENDERS = "mf"
+"""Of people in turn."""
+
 README = """People in these pictures are rendered. The files are laid out as those of 3DPW
 (virtualhumans.mpi-inf.mpg.de/3DPW), of which they hold nothing.
 """
@@ -112,6 +115,7 @@ def write_3dpw_layout(
         image_size: Width, height, pixels.
 
     Raises:
+        MissingFileError: The body of a gender is missing.
         OutputExistsError: ``root`` holds such folders already.
         ResourceError: They cannot be written.
     """
@@ -120,7 +124,13 @@ def write_3dpw_layout(
             raise OutputExistsError(
                 f"output exists: {folder}", hint="Choose another folder or remove this one."
             )
-    stage = _Stage(bodies or dict.fromkeys("mf", load_body()), clips, image_size)
+    cast = dict.fromkeys(GENDERS, load_body()) if bodies is None else bodies
+    if not set(GENDERS) <= set(cast):
+        raise MissingFileError(
+            "3DPW's people are men and women: a male and a female body are needed",
+            hint="Give a folder with both, or one file for everybody.",
+        )
+    stage = _Stage(cast, clips, image_size)
     for number, plan in enumerate(plans):
         rng = np.random.Generator(np.random.Philox(key=[seed, number]))
         _write_sequence(root, plan, rng, stage)
@@ -186,7 +196,7 @@ def _draw_actor(
 ) -> _Actor:
     """Someone who moves on the spot or walks slowly, beside those who are there already."""
     time = np.linspace(0, 1, plan.num_frames)
-    gender = "mf"[person % 2]
+    gender = GENDERS[person % 2]
     body = stage.bodies[gender]
     pose = _draw_motion(rng, time, stage.clips)
     yaw = rng.uniform(-np.pi, np.pi) + rng.uniform(-1, 1) * time

@@ -749,6 +749,14 @@ def test_same_seed_writes_the_same_files(tmp_path):
     assert content("one") != content("other")
 
 
+@pytest.mark.parametrize("genders", ["", "m", "nf"])
+def test_layout_needs_bodies_of_both_genders_and_writes_nothing_without(tmp_path, genders):
+    with pytest.raises(MissingFileError, match="a male and a female body"):
+        write_3dpw_layout(tmp_path, bodies=dict.fromkeys(genders, load_body()))
+
+    assert not any(tmp_path.iterdir())
+
+
 def test_folders_that_are_there_are_not_written_over(root):
     with pytest.raises(OutputExistsError):
         write_3dpw_layout(root, plans=PLANS)
