@@ -174,7 +174,10 @@ def _print_check(report: "CheckReport") -> None:
     print_line(f"{report.path}: {report.format}, {verdict}")
     for text in report.problems:
         print_line(f"problem: {text}")
-    _print_contents(report.counts, report.notes, report.scores)
+    _note_contents(report.counts, report.notes)
+    rows = [(s.label, _number(s), s.joint_set, s.root, s.num_people) for s in report.scores]
+    if rows:
+        print_table("the leaderboard's own score, computed here", METRIC_COLUMNS, rows)
 
 
 def _print_report(report: "SubmissionReport") -> None:
@@ -182,18 +185,17 @@ def _print_report(report: "SubmissionReport") -> None:
     note(f"{report.n_submitted} of {report.n_expected} people submitted")
     for text in report.gaps:
         note(f"filled, {report.fill}: {text}" if report.n_filled else f"note: {text}")
-    _print_contents(report.counts, report.notes, report.scores)
+    _note_contents(report.counts, report.notes)
+    if report.scores:
+        numbers = ", ".join(f"{score.label} {_number(score)}" for score in report.scores)
+        note(f"the leaderboard's own score, computed here: {numbers}")
 
 
-def _print_contents(
-    counts: "Mapping[str, int]", notes: "Iterable[str]", scores: "Iterable[Score]"
-) -> None:
+def _note_contents(counts: "Mapping[str, int]", notes: "Iterable[str]") -> None:
     note(f"checked: {', '.join(f'{number} {what}' for what, number in counts.items())}")
     for text in notes:
         note(f"note: {text}")
-    rows = [
-        (s.label, f"{s.value:.3f} {s.unit}".rstrip(), s.joint_set, s.root, s.num_people)
-        for s in scores
-    ]
-    if rows:
-        print_table("the leaderboard's own score, computed here", METRIC_COLUMNS, rows)
+
+
+def _number(score: "Score") -> str:
+    return f"{score.value:.3f} {score.unit}".rstrip()

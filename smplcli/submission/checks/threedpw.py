@@ -28,6 +28,8 @@ FOLDERS = {"train", "validation", "test"}
 JOINTS, ORIENTATIONS = "jointPositions", "orientations"
 TRAILING = {JOINTS: (24, 3), ORIENTATIONS: (9, 3, 3)}
 
+COUNTS = ("sequences", "people", "person-frames", "person-frames without a result")
+
 OFFICIAL_SEQUENCES, OFFICIAL_TRACKS = 60, 87
 """What 3DPW holds. With fewer the official evaluator writes an empty file and reports success."""
 
@@ -49,8 +51,9 @@ MIN_AGREEMENT = 0.7
 OTHER_AXES_DEGREES = 40.0
 """A sequence whose bodies fit well once they are turned by more than this has other axes."""
 
-CLEARLY_BETTER = 0.5
-"""Share of an error that is left when its cause has been found."""
+CLEARLY_BETTER, FAR_BETTER = 0.5, 0.25
+"""Shares of an error that are left when its cause has been found: of people in another order, and
+of other axes, which a poor method's bodies seem to have as well, but never fit so well in."""
 
 
 class Expectation(NamedTuple):
@@ -80,7 +83,7 @@ def check_threedpw(members: Members, expected: Expectation | None) -> Findings:
         UnreadableFileError: A member is damaged.
         HostileFileError: A pickle asks for code to be run.
     """
-    findings = Findings(is_demo=NOTE in members.names)
+    findings = Findings(is_demo=NOTE in members.names, counts=dict.fromkeys(COUNTS, 0))
     findings.problems += _stray_members(members)
     keys: Counter[frozenset[str]] = Counter()
     sizes: dict[str, SequenceSize] = {}
@@ -253,7 +256,7 @@ def _other_axes(errors: list[ChallengeErrors]) -> Iterator[str]:
         float(np.median(part.turn))
         for part in errors
         if np.median(part.joint_pa.mean(axis=1))
-        < CLEARLY_BETTER * np.median(part.joint.mean(axis=1))
+        < FAR_BETTER * np.median(part.joint.mean(axis=1))
         and np.median(part.turn) > OTHER_AXES_DEGREES
     ]
     if 2 * len(turned) > len(errors):
@@ -300,7 +303,9 @@ def _incompleteness(
 def _official_verdict(findings: Findings) -> Iterator[str]:
     """What the official evaluator would make of the file."""
     size = (findings.counts["sequences"], findings.counts["people"])
-    if size != (OFFICIAL_SEQUENCES, OFFICIAL_TRACKS) and not findings.is_demo:
+    if size != (COUNTS = ("sequences", "people", "person-frames", "person-frames without a result")
+
+OFFICIAL_SEQUENCES, OFFICIAL_TRACKS) and not findings.is_demo:
         yield (
             f"THE OFFICIAL EVALUATOR GIVES NO SCORE for this file: it holds {size[0]} sequences"
             f" with {size[1]} people, and for anything but {OFFICIAL_SEQUENCES} and"
