@@ -255,8 +255,7 @@ def _other_axes(errors: list[ChallengeErrors]) -> Iterator[str]:
     turned = [
         float(np.median(part.turn))
         for part in errors
-        if np.median(part.joint_pa.mean(axis=1))
-        < FAR_BETTER * np.median(part.joint.mean(axis=1))
+        if np.median(part.joint_pa.mean(axis=1)) < FAR_BETTER * np.median(part.joint.mean(axis=1))
         and np.median(part.turn) > OTHER_AXES_DEGREES
     ]
     if 2 * len(turned) > len(errors):
@@ -303,9 +302,7 @@ def _incompleteness(
 def _official_verdict(findings: Findings) -> Iterator[str]:
     """What the official evaluator would make of the file."""
     size = (findings.counts["sequences"], findings.counts["people"])
-    if size != (COUNTS = ("sequences", "people", "person-frames", "person-frames without a result")
-
-OFFICIAL_SEQUENCES, OFFICIAL_TRACKS) and not findings.is_demo:
+    if size != (OFFICIAL_SEQUENCES, OFFICIAL_TRACKS) and not findings.is_demo:
         yield (
             f"THE OFFICIAL EVALUATOR GIVES NO SCORE for this file: it holds {size[0]} sequences"
             f" with {size[1]} people, and for anything but {OFFICIAL_SEQUENCES} and"
