@@ -149,6 +149,24 @@ def read_npz(
         ) from error
 
 
+def npz_names(path: Path) -> set[str]:
+    """Names of the arrays in an npz file, without reading them.
+
+    Raises:
+        MissingFileError: There is no such file.
+        UnreadableFileError: It is no npz.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"file not found: {path}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name.removesuffix(".npy") for name in archive.namelist()}
+    except Exception as error:  # zipfile raises half a dozen kinds on damaged bytes
+        raise UnreadableFileError(
+            f"not a readable npz file: {path}", hint="Write or copy the file again."
+        ) from error
+
+
 def _check_size(path: Path, members: Mapping[str, zipfile.ZipInfo], limit: int) -> None:
     if sum(info.file_size for info in members.values()) > limit:
         raise HostileFileError(f"npz expands to more than {limit} bytes: {path}")

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from smplcli.conventions import NUM_BETAS, NUM_JOINTS
+from smplcli.conventions import NUM_JOINTS
 from smplcli.errors import UnreadableFileError
-from smplcli.files import read_npz
+from smplcli.evaluation.matching import Match, Places, match_people
+from smplcli.evaluation.prediction_files import PICTURE, Offered, read_offered
 from smplcli.rotations import aa_to_rotmat
 from smplcli.types import Floats, Ints
 
@@ -55,6 +56,9 @@ class Predictions(NamedTuple):
     pose: Floats | None = None
     """(N, 72) ``full_pose`` as axis-angle, where it was given so: rounded less."""
 
+    matched_by: str = "number"
+    """What told people of one picture apart in a file: ``number``, ``place`` or ``row``."""
+
 
 def is_finite(predictions: Predictions) -> NDArray[np.bool_]:
     """(N,) whether there is a prediction without NaN or infinity."""
@@ -69,64 +73,81 @@ def sample_ids(imgname: Sequence[str] | NDArray[np.str_], person_id: Ints) -> li
     return list(zip(map(str, imgname), person_id.tolist(), strict=True))
 
 
-def match_predictions(path: Path, wanted: Sequence[SampleId]) -> Predictions:
-    """Read a ``preds.npz`` and put its rows in the order of a split.
+def match_predictions(
+    path: Path, wanted: Sequence[SampleId], places: Places | None = None
+) -> Predictions:
+    """Read predictions of any tool and put them in the order of a split.
 
     Args:
-        path: A file with ``imgname``, ``person_id``, ``pose`` (N, 72) and ``betas`` (N, 10).
+        path: An npz file as `read_offered` knows them: our own, or of SPIN, CLIFF, 4D-Humans.
         wanted: The samples of the split.
+        places: Where they are in their pictures; tells people apart where numbers do not.
 
     Raises:
         MissingFileError: There is no such file.
         UnreadableFileError: It is no npz, lacks an array, an array has another shape, or it holds
             none of the samples.
+        HostileFileError: It holds Python objects where numbers belong.
     """
-    arrays = read_npz(path, keys=("imgname", "person_id", "pose", "betas"))
-    _check_arrays(path, arrays)
-    offered = sample_ids(arrays["imgname"], arrays["person_id"])
-    rows: dict[SampleId, int] = {}
-    for row, identity in enumerate(offered):
-        rows.setdefault(identity, row)
-    found = np.array([rows.get(identity, -1) for identity in wanted], dtype=np.int64)
-    if not (found >= 0).any():
+    offered = read_offered(path)
+    match = _match(path, offered, wanted, places)
+    if not (match.rows >= 0).any():
         raise UnreadableFileError(
-            f"none of {len(offered)} predictions is of a person in the data: {path}"
-            f" (predicted: {_example(offered)}; data: {_example(wanted)})",
+            f"none of {len(offered.pose)} predictions is of a person in the data: {path}"
+            f" (predicted: {_first_of(offered)}; data: {_example(wanted)})",
             hint="Predict the images of this data set and keep its image names and person ids.",
         )
-    full_pose = np.full((len(wanted), NUM_JOINTS, 3, 3), np.nan, dtype=np.float32)
-    betas = np.full((len(wanted), NUM_BETAS), np.nan, dtype=np.float32)
-    has_row = found >= 0
-    aa = torch.from_numpy(arrays["pose"][found[has_row]].astype(np.float32))
-    full_pose[has_row] = aa_to_rotmat(aa.unflatten(-1, (NUM_JOINTS, 3))).numpy()
-    betas[has_row] = arrays["betas"][found[has_row]]
-    pose = np.full((len(wanted), 3 * NUM_JOINTS), np.nan)
-    pose[has_row] = arrays["pose"][found[has_row]]
+    pose, betas = (_taken(values, match.rows) for values in (offered.pose, offered.betas))
+    rotmat = aa_to_rotmat(torch.from_numpy(pose).unflatten(-1, (NUM_JOINTS, 3)))
     return Predictions(
-        full_pose=full_pose,
-        betas=betas,
-        is_missing=~has_row,
-        num_unmatched=len(rows.keys() - set(wanted)),
-        num_duplicates=len(offered) - len(rows),
+        full_pose=rotmat.float().numpy(),
+        betas=betas.astype(np.float32),
+        is_missing=match.rows < 0,
+        num_unmatched=match.num_unmatched,
+        num_duplicates=match.num_duplicates,
+        camera=_camera(offered, match.rows, places),
         pose=pose,
+        matched_by=match.by,
     )
 
 
-def _check_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    num_rows = arrays["imgname"].shape[:1]
-    wanted: dict[str, tuple[tuple[int, ...], str]] = {
-        "imgname": ((), "U"),
-        "person_id": ((), "iu"),
-        "pose": ((3 * NUM_JOINTS,), "f"),
-        "betas": ((NUM_BETAS,), "f"),
-    }
-    for name, (trailing, kinds) in wanted.items():
-        array = arrays[name]
-        if array.shape != num_rows + trailing or array.dtype.kind not in kinds or not num_rows:
-            raise UnreadableFileError(
-                f"{name} must be (rows{''.join(f', {n}' for n in trailing)}) of kind {kinds!r},"
-                f" is {array.shape} of {array.dtype}: {path}"
-            )
+def _match(
+    path: Path, offered: Offered, wanted: Sequence[SampleId], places: Places | None
+) -> Match:
+    if offered.imgname is not None:
+        return match_people(offered.imgname, offered.person_id, offered.place, wanted, places)
+    if len(offered.pose) != len(wanted):
+        raise UnreadableFileError(
+            f"names no pictures, and its {len(offered.pose)} rows are not the {len(wanted)} of"
+            f" the split: {path}",
+            hint=f"Add {PICTURE[0]}, the name of each row's picture.",
+        )
+    return Match(np.arange(len(wanted)), "row", 0)
+
+
+def _taken(values: Floats, rows: Ints) -> Floats:
+    """(N, ...) the values of rows, NaN for -1."""
+    taken: Floats = np.concatenate([values, np.full_like(values[:1], np.nan)])[rows]
+    return taken
+
+
+def _camera(offered: Offered, rows: Ints, places: Places | None) -> ImageCamera | None:
+    if offered.transl is None or offered.focal_length is None:
+        return None
+    if offered.principal_point is not None:
+        centre = _taken(offered.principal_point, rows)
+    elif places is not None:
+        centre = (places.image_size - 1) / 2
+    else:
+        return None
+    return ImageCamera(_taken(offered.transl, rows), _taken(offered.focal_length, rows), centre)
+
+
+def _first_of(offered: Offered) -> str:
+    if not offered.imgname:
+        return "nobody"
+    number = 0 if offered.person_id is None else int(offered.person_id[0])
+    return _example([(offered.imgname[0], number)])
 
 
 def _example(ids: Sequence[SampleId]) -> str:

@@ -227,7 +227,7 @@ def _predict(
         digest = sha256_of(ground.data / MANIFEST_FILE)
         return _truth_itself(ground), Source(SELF_TEST, digest, "given")
     if is_predictions(target):
-        predictions = match_predictions(target, ground.ids)
+        predictions = match_predictions(target, ground.ids, ground.places)
         notes = prediction_notes(predictions)
         return predictions, Source(str(target), sha256_of(target), "given", notes)
     predict = open_predictor(

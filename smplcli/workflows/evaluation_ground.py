@@ -14,6 +14,7 @@ from smplcli.body.model import BodyModel
 from smplcli.config import did_you_mean
 from smplcli.datasets.shards import PreparedSplit, open_prepared, read_manifest
 from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
+from smplcli.evaluation.matching import Places
 from smplcli.evaluation.posing import GenderedPoser, Poser
 from smplcli.evaluation.predictions import Predictions, SampleId, sample_ids
 from smplcli.evaluation.protocols import PROTOCOLS, Labels, Protocol, default_protocols
@@ -77,6 +78,12 @@ class Ground:
     joint_sets: dict[str, JointSet]
     regressors: dict[str, Path]
     device: torch.device
+
+    @property
+    def places(self) -> Places:
+        """Where people are in their pictures."""
+        center, size = (self.samples.field(name) for name in ("center", "image_size"))
+        return Places(center.astype(np.float64), self.truth.side, size.astype(np.float64))
 
     @property
     def has_genders(self) -> bool:

@@ -16,6 +16,12 @@ from smplcli.workflows.progress import Progress
 
 PREDICTIONS_SUFFIX = ".npz"
 
+MATCHED = {
+    "place": ("people were told apart by their place in the picture, not by numbers",),
+    "row": ("predictions were taken row by row: the file does not say who is who",),
+}
+"""What to know about predictions whose people have no numbers, or others than the data's."""
+
 
 def is_predictions(target: Path) -> bool:
     """Whether a target is a file of predictions rather than a checkpoint."""
@@ -94,4 +100,5 @@ def prediction_notes(predictions: Predictions) -> tuple[str, ...]:
         "predictions left out, of people who are not in the data": predictions.num_unmatched,
         "predictions left out, of people who had one already": predictions.num_duplicates,
     }
-    return tuple(f"{note}: {count}" for note, count in notes.items() if count)
+    counts = tuple(f"{note}: {count}" for note, count in notes.items() if count)
+    return (*counts, *MATCHED.get(predictions.matched_by, ()))
