@@ -46,7 +46,7 @@ def read_eth(root: Path) -> RawSet:
     published = Counter[str]()
     for path in sorted((folder / LABEL_FOLDER).glob("*.npz")):
         dataset = path.stem.split("_")[0].lower()
-        if dataset not in DATASETS or not is_spin_file(path):
+        if dataset not in DATASETS or not (path.stem in PUBLISHED or is_spin_file(path)):
             continue
         images = folder / IMAGE_FOLDER / dataset
         if not images.is_dir():

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from smplcli.datasets.annotations import Dropped, Person, Picture, RawSet
+from smplcli.datasets.label_checks import NO_PICTURE
 from smplcli.datasets.listing import what_is_there
 from smplcli.datasets.mpii_json import read_json_annotations
-from smplcli.datasets.mpii_labels import BAD_NAME, FAILURES, LISTED_TWICE, NOT_FOUND, Annotation
+from smplcli.datasets.mpii_labels import BAD_NAME, FAILURES, LISTED_TWICE, Annotation
 from smplcli.datasets.mpii_mat import MAT_FILE, annotations_of, read_head_sizes, read_mat
 from smplcli.datasets.mpii_split import (
     USUAL_SPLIT,
@@ -205,7 +206,7 @@ def _check(annotations: Iterable[Annotation], names: Collection[str]) -> Iterato
         elif not item.file:
             yield item._replace(person=None, problem=BAD_NAME)
         elif item.file not in names:
-            yield item._replace(person=None, problem=NOT_FOUND)
+            yield item._replace(person=None, problem=NO_PICTURE)
         elif key in seen:
             yield item._replace(person=None, problem=LISTED_TWICE)
         else:

@@ -10,15 +10,8 @@ import torch
 
 from smplcli.conventions import MPII16_JOINTS, NUM_BETAS, NUM_JOINTS
 from smplcli.datasets.annotations import Person
-from smplcli.datasets.mpii_labels import (
-    BAD_NAME,
-    FARTHEST,
-    NO_BOX,
-    NOT_FINITE,
-    Annotation,
-    RawLabels,
-    to_annotation,
-)
+from smplcli.datasets.label_checks import MAX_LABEL, NOT_NUMBERS
+from smplcli.datasets.mpii_labels import BAD_NAME, NO_BOX, Annotation, RawLabels, to_annotation
 from smplcli.errors import UnreadableFileError
 from smplcli.files import read_json
 from smplcli.rotations import rotmat_to_aa
@@ -89,7 +82,7 @@ def _pytorch_pose(record: Record, split: str, place: int) -> Annotation:
     if is_validation is not None:
         split = "validation" if is_validation else "train"
     index = _floats(record.get("people_index"), ())
-    if index is not None and 1 <= index < FARTHEST:
+    if index is not None and 1 <= index < MAX_LABEL:
         place = int(index) - 1
     return _with_joints(record, split, place, joints, ("scale_provided", "objpos"))
 
@@ -124,10 +117,10 @@ def _eft(record: Record, split: str, place: int) -> Annotation:
         _floats(record.get("bbox_scale"), ()),
         _floats(record.get("bbox_center"), (2,)),
     )
-    if scale is None or center is None or not 0 < scale < FARTHEST or not _is_sane(center):
+    if scale is None or center is None or not 0 < scale < MAX_LABEL or not _is_sane(center):
         return Annotation(file, split, place, None, NO_BOX)
     if rotmat is None or betas is None or not (_is_sane(betas) and _is_rotation(rotmat)):
-        return Annotation(file, split, place, None, NOT_FINITE)
+        return Annotation(file, split, place, None, NOT_NUMBERS)
     person = Person(
         person_id=place,
         gender="n",
@@ -142,7 +135,7 @@ def _eft(record: Record, split: str, place: int) -> Annotation:
 
 
 def _is_sane(values: Floats) -> bool:
-    return bool(np.isfinite(values).all() and np.abs(values).max() < FARTHEST)
+    return bool(np.isfinite(values).all() and np.abs(values).max() < MAX_LABEL)
 
 
 def _is_rotation(rotmat: Floats) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 from smplcli.conventions import MPII16_JOINTS, OPENPOSE25_JOINTS, SPIN24_JOINTS
 from smplcli.datasets.annotations import Person
 from smplcli.datasets.joint_orders import reorder_joints
+from smplcli.datasets.label_checks import MAX_LABEL, NO_PICTURE, NOT_NUMBERS
 from smplcli.types import Floats
 
 BOX_SHIFT, BOX_PADDING = 15.0, 1.25
@@ -20,22 +21,17 @@ Source:
 HEAD_SIZE = 0.6
 """Length that PCKh is relative to, over the diagonal of the head box (MPII's own evaluation)."""
 
-FARTHEST = 1e5
-"""Pixels; no picture is so large that a label could be there."""
-
 OPENPOSE_NAMES = tuple("" if name == "neck" else name for name in MPII16_JOINTS)
 """OpenPose's neck lies between the shoulders, MPII's where the neck meets the head."""
 
 NO_JOINTS = "no joint labelled"
 NO_BOX = "no scale or position"
-NOT_FINITE = "labels are not finite"
 BAD_NAME = "picture has no proper name"
 NOT_CHOSEN = "not among those to validate on"
 TEST_PICTURE = "test picture, labels not published"
-NOT_FOUND = "picture not found"
 LISTED_TWICE = "person listed twice"
 
-FAILURES = frozenset({NOT_FINITE, BAD_NAME, NOT_FOUND, LISTED_TWICE})
+FAILURES = frozenset({NOT_NUMBERS, BAD_NAME, NO_PICTURE, LISTED_TWICE})
 """Reasons that speak of damaged data; the others are MPII's ways."""
 
 
@@ -75,12 +71,12 @@ def to_person(person_id: int, labels: RawLabels) -> Person | str:
     """
     joints = np.where(labels.joints[:, 2:] > 0, labels.joints, 0.0)
     box = np.array([*labels.objpos, labels.scale])
-    if not np.isfinite(joints).all() or np.abs(joints).max() > FARTHEST:
-        return NOT_FINITE
+    if not np.isfinite(joints).all() or np.abs(joints).max() > MAX_LABEL:
+        return NOT_NUMBERS
     if not np.isfinite(box).all() or labels.scale <= 0:
         return NO_BOX
-    if np.abs(box).max() > FARTHEST:
-        return NOT_FINITE
+    if np.abs(box).max() > MAX_LABEL:
+        return NOT_NUMBERS
     joints = joints - [1, 1, 0]
     joints[:, 2] = (joints[:, 2] > 0) & (joints[:, :2] > -0.5).all(axis=1)
     joints[joints[:, 2] == 0] = 0

@@ -11,8 +11,8 @@ import numpy as np
 
 from smplcli.conventions import MPII16_JOINTS
 from smplcli.datasets import mpii_worker
+from smplcli.datasets.label_checks import MAX_LABEL
 from smplcli.datasets.mpii_labels import (
-    FARTHEST,
     HEAD_SIZE,
     TEST_PICTURE,
     Annotation,
@@ -92,7 +92,7 @@ def _read_variable(path: Path, variable: str, memory_limit: int, time_limit: int
 
 def _head_size(width: Floats, height: Floats) -> Floats:
     diagonal = np.hypot(width, height)
-    return np.where(np.isfinite(diagonal) & (diagonal < FARTHEST), HEAD_SIZE * diagonal, 0.0)
+    return np.where(np.isfinite(diagonal) & (diagonal < MAX_LABEL), HEAD_SIZE * diagonal, 0.0)
 
 
 def annotations_of(entries: Iterable[Entry]) -> Iterator[Annotation]:

@@ -143,3 +143,19 @@ def test_damaged_labels_are_named(tmp_path):
 
     with pytest.raises(UnreadableFileError, match="3dpw_train_subset"):
         read_eth(folder)
+
+
+def test_file_of_the_course_without_labels_is_refused(tmp_path):
+    folder = course(tmp_path)
+    path = folder / "dataset_extras" / "3dpw_test_subset_cleaned.npz"
+    np.savez(path, center=np.ones((2, 2)), scale=np.ones(2))
+
+    with pytest.raises(UnreadableFileError, match="imgname.*3dpw_test_subset_cleaned.npz"):
+        read_eth(folder)
+
+
+def test_other_file_beside_those_of_the_course_is_passed_over(tmp_path):
+    folder = course(tmp_path)
+    np.savez(folder / "dataset_extras" / "3dpw_notes.npz", hours=np.ones(2))
+
+    assert len(samples(read_eth(folder), "test")) == 2

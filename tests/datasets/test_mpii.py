@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
+from smplcli.datasets.label_checks import NO_PICTURE
 from smplcli.datasets.mpii import read_mpii
-from smplcli.datasets.mpii_labels import NOT_CHOSEN, NOT_FOUND, Annotation
+from smplcli.datasets.mpii_labels import NOT_CHOSEN, Annotation
 from smplcli.datasets.mpii_layout import write_mpii_layout
 from smplcli.datasets.mpii_split import VALIDATION_SHARE, split_by_name
 from smplcli.errors import MissingFileError, OutputExistsError, UnreadableFileError
@@ -145,7 +146,7 @@ def test_missing_picture_is_a_failure_of_each_of_its_people(root, raw):
 
     failed = [item for item in again.dropped if item.is_failure]
     assert [(item.imgname, item.reason) for item in failed] == [
-        (gone.imgname, NOT_FOUND) for _ in gone.people
+        (gone.imgname, NO_PICTURE) for _ in gone.people
     ]
     assert len(again.pictures) == len(raw.pictures) - 1
 

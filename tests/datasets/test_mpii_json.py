@@ -7,15 +7,9 @@ import pytest
 import torch
 from scipy.io import savemat
 
+from smplcli.datasets.label_checks import NO_PICTURE, NOT_NUMBERS
 from smplcli.datasets.mpii import read_mpii
-from smplcli.datasets.mpii_labels import (
-    BAD_NAME,
-    LISTED_TWICE,
-    NO_BOX,
-    NO_JOINTS,
-    NOT_FINITE,
-    NOT_FOUND,
-)
+from smplcli.datasets.mpii_labels import BAD_NAME, LISTED_TWICE, NO_BOX, NO_JOINTS
 from smplcli.errors import UnreadableFileError
 from smplcli.rotations import aa_to_rotmat
 
@@ -185,9 +179,9 @@ def test_official_file_comes_before_json(root):
         (microsoft("1.jpg", scale="big"), NO_BOX),
         (microsoft("1.jpg", joints_vis=[0] * 16), NO_JOINTS),
         (microsoft("1.jpg", joints=[[1, 2]] * 15), NO_JOINTS),
-        (microsoft("1.jpg", joints=[[float("nan"), 2]] * 16), NOT_FINITE),
+        (microsoft("1.jpg", joints=[[float("nan"), 2]] * 16), NOT_NUMBERS),
         (microsoft("1.jpg", scale=10**400), NO_BOX),
-        (microsoft("x/.."), NOT_FOUND),
+        (microsoft("x/.."), NO_PICTURE),
         (microsoft("x/"), BAD_NAME),
         (microsoft(None), BAD_NAME),
         (7, BAD_NAME),
@@ -205,10 +199,10 @@ def test_odd_record_is_left_out_with_a_reason(root, record, reason):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"parm_pose": [[[2, 0, 0], [0, 1, 0], [0, 0, 1]]] * 24}, NOT_FINITE),
-        ({"parm_pose": [[[-1, 0, 0], [0, 1, 0], [0, 0, 1]]] * 24}, NOT_FINITE),
-        ({"parm_shape": [float("inf")] * 10}, NOT_FINITE),
-        ({"parm_shape": None}, NOT_FINITE),
+        ({"parm_pose": [[[2, 0, 0], [0, 1, 0], [0, 0, 1]]] * 24}, NOT_NUMBERS),
+        ({"parm_pose": [[[-1, 0, 0], [0, 1, 0], [0, 0, 1]]] * 24}, NOT_NUMBERS),
+        ({"parm_shape": [float("inf")] * 10}, NOT_NUMBERS),
+        ({"parm_shape": None}, NOT_NUMBERS),
         ({"bbox_scale": 0}, NO_BOX),
         ({"bbox_center": [1]}, NO_BOX),
     ],
