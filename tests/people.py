@@ -6,6 +6,7 @@ import numpy as np
 
 from smplcli.body.files import load_body
 from smplcli.datasets.scenes import Studio
+from smplcli.datasets.schema import CROP_SIZE
 from smplcli.datasets.shards import pack_samples, unpack_sample
 
 
@@ -13,6 +14,7 @@ class FewPeople:
     """A split like those on disk."""
 
     name = "train"
+    crop_size, part_share = CROP_SIZE, 1.0
 
     def __init__(self, samples):
         self.samples = list(samples)
@@ -22,6 +24,12 @@ class FewPeople:
 
     def __getitem__(self, index):
         return self.samples[index]
+
+    def labels(self, index):
+        return self.samples[index]
+
+    def crop_rows(self, index, first, last):
+        return self.samples[index].image[first:last], first
 
     def field(self, name):
         return np.array([getattr(sample, name) for sample in self.samples])

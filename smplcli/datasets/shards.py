@@ -6,10 +6,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import cv2
 import numpy as np
 
+from smplcli.datasets.jpeg_rows import decode_rows, encode_rows
 from smplcli.datasets.schema import (
+    CONTEXT,
     CROP_SIZE,
     FIELDS,
     JPEG_BYTES,
@@ -65,6 +66,12 @@ class PreparedSplit:
         self.name = name
         self.is_synthetic = manifest.get("source") == "synthetic"
         self._store = store_of(manifest)
+        crop = _crop_settings(manifest)
+        self.crop_size = int(crop.get("size", CROP_SIZE))
+        """Side of a stored crop, pixels."""
+        context = float(crop.get("context", CONTEXT))
+        self.part_share = float(crop.get("part_context", context)) / context
+        """Side of a part map over that of the stored crop; both have the same centre."""
         shards = [shard for shard in manifest["shards"] if shard["split"] == name]
         self._paths = [folder / shard["name"] for shard in shards]
         self._starts = np.cumsum([0, *(shard["count"] for shard in shards)]).tolist()
@@ -73,6 +80,18 @@ class PreparedSplit:
         return int(self._starts[-1])
 
     def __getitem__(self, index: int) -> PreparedSample:
+        return unpack_sample(*self._find(index))
+
+    def labels(self, index: int) -> PreparedSample:
+        """One sample without its crop: ``image`` is empty."""
+        return unpack_labels(*self._find(index))
+
+    def crop_rows(self, index: int, first: int, last: int) -> tuple[Pixels, int]:
+        """Some rows of pixels of a crop, and the number of the first, as from `read_crop`."""
+        return read_crop(*self._find(index), first, last)
+
+    def _find(self, index: int) -> tuple[Mapping[str, np.ndarray], int]:
+        """The shard of a sample, and its row there."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         shard = bisect_right(self._starts, index) - 1
@@ -80,7 +99,7 @@ class PreparedSplit:
         arrays = _read_shard(path, self._store)
         if len(arrays["pose"]) != self._starts[shard + 1] - self._starts[shard]:
             raise UnreadableFileError(f"shard and manifest disagree on its size: {path}")
-        return unpack_sample(arrays, row)
+        return arrays, row
 
     def field(self, name: str) -> np.ndarray:
         """One field of all samples, (N, ...)."""
@@ -124,6 +143,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise UnreadableFileError(f"not the manifest of a prepared data set: {path}")
     shards = manifest.get("shards")
+    numbers = (value for key, value in _crop_settings(manifest).items() if key != "store")
+    if not all(isinstance(value, int | float) and value > 0 for value in numbers):
+        raise UnreadableFileError(f"manifest does not tell the size of its crops: {path}")
     if not isinstance(shards, list) or not all(map(_is_shard_entry, shards)):
         raise UnreadableFileError(f"manifest does not list its shards: {path}")
     for shard in shards:
@@ -136,8 +158,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def store_of(manifest: Mapping[str, Any]) -> Store:
     """How the crops of a prepared data set are kept."""
+    return "raw" if _crop_settings(manifest).get("store") == "raw" else "jpeg"
+
+
+def _crop_settings(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
     crop = manifest.get("crop")
-    return "raw" if isinstance(crop, dict) and crop.get("store") == "raw" else "jpeg"
+    return crop if isinstance(crop, dict) else {}
 
 
 def _is_shard_entry(entry: object) -> bool:
@@ -155,9 +181,7 @@ def code_crop(image: Pixels, store: Store) -> np.ndarray:
     """A crop (S, S, 3) as it is stored."""
     if store == "raw":
         return image
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, coded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return np.asarray(coded, dtype=np.uint8)
+    return encode_rows(image, JPEG_QUALITY)
 
 
 def join_crops(coded: Sequence[np.ndarray], store: Store, size: int) -> dict[str, np.ndarray]:
@@ -184,30 +208,47 @@ def pack_samples(samples: Sequence[PreparedSample]) -> dict[str, np.ndarray]:
     return {**pack_labels(samples), **join_crops(coded, "jpeg", CROP_SIZE)}
 
 
+def unpack_labels(arrays: Mapping[str, np.ndarray], row: int) -> PreparedSample:
+    """One sample of a shard without its crop: ``image`` is empty."""
+    return PreparedSample(**{name: arrays[name][row] for name in FIELDS}, image=_NO_IMAGE)
+
+
+_NO_IMAGE: Pixels = np.empty((0, 0, 3), np.uint8)
+
+
 def unpack_sample(arrays: Mapping[str, np.ndarray], row: int) -> PreparedSample:
     """One sample of a shard, its crop decoded.
 
     Raises:
         UnreadableFileError: The crop is damaged.
     """
-    values = {name: arrays[name][row] for name in FIELDS}
-    return PreparedSample(**values, image=read_crop(arrays, row))
+    return unpack_labels(arrays, row)._replace(image=read_crop(arrays, row)[0])
 
 
-def read_crop(arrays: Mapping[str, np.ndarray], row: int) -> Pixels:
-    """Crop of one sample of a shard, (S, S, 3) RGB.
+def read_crop(
+    arrays: Mapping[str, np.ndarray], row: int, first: int = 0, last: int | None = None
+) -> tuple[Pixels, int]:
+    """Crop of one sample of a shard, or some rows of pixels of it.
+
+    Args:
+        arrays: The shard.
+        row: Which sample.
+        first: First row of pixels that is wanted.
+        last: Row after the last that is wanted; all of them if not said.
+
+    Returns:
+        RGB (rows, S, 3), and the number of its first row, which may be less than ``first``.
 
     Raises:
         UnreadableFileError: It is damaged.
     """
     if RAW_CROPS in arrays:
-        return np.array(arrays[RAW_CROPS][row])
+        return np.array(arrays[RAW_CROPS][row, first:last]), first
     start, stop = arrays[JPEG_OFFSETS][row : row + 2]
-    coded = arrays[JPEG_BYTES][start:stop]
-    image = cv2.imdecode(coded, cv2.IMREAD_COLOR_RGB) if coded.size else None
-    if image is None:
-        raise UnreadableFileError(f"crop {row} of a shard is damaged")
-    return np.asarray(image, dtype=np.uint8)
+    try:
+        return decode_rows(arrays[JPEG_BYTES][start:stop], first, last)
+    except UnreadableFileError as error:
+        raise UnreadableFileError(f"crop {row} of a shard is damaged") from error
 
 
 def write_shard(path: Path, samples: Sequence[PreparedSample]) -> None:

@@ -73,7 +73,7 @@ def _faults(path: Path, shard: Mapping[str, Any], manifest: Mapping[str, Any]) -
     sides = set()
     for row in range(len(arrays["pose"])):
         try:
-            sides.add(read_crop(arrays, row).shape)
+            sides.add(read_crop(arrays, row)[0].shape)
         except UnreadableFileError as error:
             yield error.message
     if len(sides) > 1:
