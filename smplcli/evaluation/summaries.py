@@ -164,7 +164,8 @@ def break_down(
     for name, metric in protocol.metrics.items():
         if name not in samples.errors:
             continue
-        for joint, column in zip(metric.names, samples.by_joint[name].T, strict=False):
+        columns = samples.by_joint[name].T if metric.names else ()
+        for joint, column in zip(metric.names, columns, strict=True):
             yield from _entry(protocol, name, "joint", joint, _known(column))
         values = counted(metric, name, samples, missing)
         for kind, members in groups.items():

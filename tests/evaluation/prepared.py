@@ -54,7 +54,7 @@ def sample(imgname, person_id, *, seed, **changes):
     return PreparedSample(**{**values, **changes})
 
 
-def write_prepared(folder, *, people=PEOPLE, body=None, **changes):
+def write_prepared(folder, *, people=PEOPLE, body=None, source="synthetic", **changes):
     """Write the data set and return its folder; ``changes`` are fields of every sample."""
     folder.mkdir(parents=True)
     shards = []
@@ -62,7 +62,7 @@ def write_prepared(folder, *, people=PEOPLE, body=None, **changes):
         samples = [sample(*who, seed=seed, **changes) for seed, who in enumerate(ids)]
         write_shard(folder / f"{split}-00000.npz", samples)
         shards.append({"name": f"{split}-00000.npz", "split": split, "count": len(samples)})
-    manifest = {"format": FORMAT, "source": "synthetic", "shards": shards, "body": body}
+    manifest = {"format": FORMAT, "source": source, "shards": shards, "body": body}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 

@@ -93,7 +93,7 @@ def moved(points, found):
 
 
 def mean_length(a, b):
-    return 1000 * np.mean([np.hypot(np.hypot(*(p - q)[:2]), (p - q)[2]) for p, q in zip(a, b, strict=True)])
+    return 1000 * np.mean([np.hypot(np.hypot(x, y), z) for x, y, z in a - b])
 
 
 def challenge_by_hand():
