@@ -53,7 +53,7 @@ def submit(
         Literal["none", "previous", "interpolate"],
         typer.Option(help="What stands in for people without a prediction."),
     ] = "none",
-    regressor: Annotated[
+    joint_regressor: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
@@ -86,7 +86,7 @@ def submit(
             format_name=format,
             splits=names,
             body=body,
-            regressor=regressor,
+            joint_regressor=joint_regressor,
             as_json=as_json,
         )
         return
@@ -105,7 +105,7 @@ def submit(
         format=chosen,
         splits=names,
         fill=fill,
-        regressor=regressor,
+        joint_regressor=joint_regressor,
         keypoints=keypoints or settings.evaluate.keypoints,
         body=body or settings.body.path,
         device=device,
@@ -150,7 +150,7 @@ def _check(
     format_name: "FormatName | None",
     splits: list[str] | None,
     body: Path | None,
-    regressor: Path | None,
+    joint_regressor: Path | None,
     as_json: bool,
 ) -> None:
     from smplcli.workflows.check_submission import check_submission
@@ -163,7 +163,7 @@ def _check(
         format=format_name,
         splits=splits,
         body=body or project.settings.body.path,
-        regressor=regressor,
+        joint_regressor=joint_regressor,
     )
     print_result(report, _print_check, as_json=as_json)
     exit_if_incomplete(report)

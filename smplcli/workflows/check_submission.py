@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from smplcli.body.files import GENDER_WORDS, find_body, load_body
-from smplcli.body.joint_sets import GIVEN_REGRESSORS, joint_set
+from smplcli.body.files import GENDER_WORDS, load_body
+from smplcli.body.joint_sets import joint_set
 from smplcli.body.model import BodyModel
 from smplcli.datasets.annotations import SequenceSize
 from smplcli.datasets.sequences import num_dropped, sequence_sizes
 from smplcli.datasets.shards import prepared_splits
 from smplcli.errors import ConfigError, MissingFileError
+from smplcli.evaluation.regressors import find_regressors
 from smplcli.submission.checks.agora import check_agora
 from smplcli.submission.checks.archives import open_members
 from smplcli.submission.checks.bodies import BodyOf, pose_points
@@ -33,7 +34,7 @@ def check_submission(
     format: FormatName | None = None,  # noqa: A002 - what the option is called
     splits: Sequence[str] | None = None,
     body: Path | None = None,
-    regressor: Path | None = None,
+    joint_regressor: Path | None = None,
 ) -> CheckReport:
     """Look for faults in a submission and, with labels at hand, compute its score.
 
@@ -44,7 +45,7 @@ def check_submission(
         splits: Parts of the data set that it should hold; ``None`` takes all that count.
         body: SMPL file, or a folder with the bodies of all genders, for the score; the demo body
             without one.
-        regressor: J_regressor_extra.npy for the course's score; beside the body without one.
+        joint_regressor: J_regressor_extra.npy for the course's score; beside the body without one.
 
     Raises:
         MissingFileError: File, data or body are not there.
@@ -53,7 +54,7 @@ def check_submission(
     """
     name = format or recognise(file)
     if name == "eth-mp":
-        findings = _check_eth(file, data, splits, body, regressor)
+        findings = _check_eth(file, data, splits, body, joint_regressor)
     elif name == "3dpw-challenge":
         notes: list[str] = []
         expected = _expectation(data, splits, body, notes) if data else None
@@ -69,13 +70,12 @@ def check_submission(
 
 
 def extra_regressor(given: Path | None, body: Path | None) -> Path | None:
-    """J_regressor_extra.npy: as given, else beside the SMPL file or in the folder above it."""
-    if given is not None or body is None:
-        return given
-    file = find_body(body, "neutral") if body.is_dir() else body
-    name, _ = GIVEN_REGRESSORS["spin49"]
-    places = [file.parent, *([body] if body.is_dir() else []), file.parent.parent]
-    return next((place / name for place in places if (place / name).is_file()), None)
+    """J_regressor_extra.npy: as given, else beside the SMPL file; ``None`` without one.
+
+    Raises:
+        ConfigError: The file given has another name.
+    """
+    return find_regressors([given] if given else [], body).get("spin49")
 
 
 def _expectation(
@@ -134,14 +134,14 @@ def _check_eth(
     data: Path | None,
     splits: Sequence[str] | None,
     body: Path | None,
-    regressor: Path | None,
+    joint_regressor: Path | None,
 ) -> Findings:
     if data is None:
         return check_eth(file)
     notes: list[str] = []
     split = course_split(splits)
     labels = labels_of(data, split)
-    true = _course_truth(labels, body, regressor, notes)
+    true = _course_truth(labels, body, joint_regressor, notes)
     dropped = num_dropped(data, split)
     if dropped:
         notes.append(f"the data set left {dropped} rows of {split} out, which must be there")
@@ -163,7 +163,7 @@ def course_split(splits: Sequence[str] | None) -> str:
 
 
 def _course_truth(
-    labels: Labels, body: Path | None, regressor: Path | None, notes: list[str]
+    labels: Labels, body: Path | None, joint_regressor: Path | None, notes: list[str]
 ) -> Floats | None:
     """49 joints of the labels on the neutral body; NaN where there are no labels."""
     if not labels.is_scored.any():
@@ -171,9 +171,9 @@ def _course_truth(
         return None
     model = load_body(body)
     try:
-        joints = joint_set(model, "spin49", given=extra_regressor(regressor, body))
+        joints = joint_set(model, "spin49", given=extra_regressor(joint_regressor, body))
     except MissingFileError as error:
-        if regressor is not None:
+        if joint_regressor is not None:
             raise
         notes.append(f"no score: {error.message}")
         return None

@@ -31,7 +31,7 @@ def submit(
     format: FormatName | None = None,  # noqa: A002 - what the option is called
     splits: Sequence[str] | None = None,
     fill: Fill = "none",
-    regressor: Path | None = None,
+    joint_regressor: Path | None = None,
     keypoints: KeypointSource = "detected",
     body: Path | None = None,
     device: str = "auto",
@@ -50,7 +50,7 @@ def submit(
         format: The leaderboard; ``None`` takes that of the data.
         splits: Parts of the data set; ``None`` takes all that the leaderboard wants.
         fill: What stands in for people without a prediction.
-        regressor: J_regressor_extra.npy, which eth-mp needs; beside the body without one.
+        joint_regressor: J_regressor_extra.npy, which eth-mp needs; beside the body without one.
         keypoints: What a network is given beside the picture.
         body: SMPL file that gives the predictions their joints, or a folder that holds one; the
             demo body without one.
@@ -61,7 +61,7 @@ def submit(
 
     Raises:
         ConfigError: The format does not fit the data or the target, or has no such split or fill.
-        MissingFileError: Target, data, body or regressor are not there.
+        MissingFileError: Target, data, body or joint_regressor are not there.
         UnreadableFileError: One of them is not what it should be, or image names tell no place.
         OutputExistsError: The file is there and ``overwrite`` is false.
         RefusedError: People have no result and the format has no place for that, or the checker
@@ -78,7 +78,7 @@ def submit(
         format=chosen,
         splits=splits,
         fill=fill,
-        regressor=regressor,
+        joint_regressor=joint_regressor,
         keypoints=keypoints,
         body=body,
         device=device,

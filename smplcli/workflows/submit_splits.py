@@ -62,7 +62,7 @@ class SplitOptions(NamedTuple):
     format: FormatName
     splits: Sequence[str] | None
     fill: Fill
-    regressor: Path | None
+    joint_regressor: Path | None
     keypoints: KeypointSource
     body: Path | None
     device: str
@@ -119,7 +119,7 @@ def submit_splits(
             format=options.format,
             splits=names,
             body=options.body,
-            regressor=options.regressor,
+            joint_regressor=options.joint_regressor,
         )
         refuse_problems(check)
     missing = np.concatenate([split.predictions.is_missing for split in splits])
@@ -257,8 +257,8 @@ def _count_filled(split: _Split, sequence: SequenceRows) -> int:
 def _write_course(file: BinaryIO, work: _Work) -> int:
     """Write the csv and count the rows that something stands in for."""
     (split,), options = work.splits, work.options
-    regressor = extra_regressor(options.regressor, options.body)
-    layer = JointsLayer(work.model, [joint_set(work.model, "spin49", given=regressor)])
+    joint_regressor = extra_regressor(options.joint_regressor, options.body)
+    layer = JointsLayer(work.model, [joint_set(work.model, "spin49", given=joint_regressor)])
     full_pose, betas = split.predictions.full_pose.copy(), split.predictions.betas.copy()
     usable = split.is_usable
     if options.fill != "none":
@@ -269,7 +269,9 @@ def _write_course(file: BinaryIO, work: _Work) -> int:
                 full_pose[rows], betas[rows] = blend_poses(
                     full_pose[rows[own]], betas[rows[own]], blend
                 )
-    is_there = np.isfinite(betas).all(axis=1) & np.isfinite(full_pose).all(axis=(1, 2, 3))
+    is_there = np.asarray(
+        np.isfinite(betas).all(axis=1) & np.isfinite(full_pose).all(axis=(1, 2, 3))
+    )
     refuse_gaps("eth-mp", [*_gaps(split, ~is_there)], int((~is_there).sum()))
     joints3d: list[Floats] = []
     with torch.inference_mode():
