@@ -5,6 +5,7 @@ hidden behind something is noted in only some of the files, and never for neck a
 """
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import NamedTuple
 from smplcli.datasets.annotations import Dropped, Person, Picture, RawSet
 from smplcli.datasets.label_checks import NO_PICTURE
 from smplcli.datasets.listing import what_is_there
-from smplcli.datasets.mpii_json import read_json_annotations
+from smplcli.datasets.mpii_json import is_mpii_json, read_json_annotations
 from smplcli.datasets.mpii_labels import BAD_NAME, FAILURES, LISTED_TWICE, Annotation
 from smplcli.datasets.mpii_mat import MAT_FILE, annotations_of, read_head_sizes, read_mat
 from smplcli.datasets.mpii_split import (
@@ -120,11 +121,26 @@ def _find_annotations(root: Path, folders: Iterable[Path]) -> tuple[_Form, list[
             }
             if names:
                 return form, [(folder / name, split) for name, split in names.items()]
+    for folder in folders:
+        if others := _other_annotations(folder):
+            return _Form({}, {}), others
     raise MissingFileError(
         f"no MPII annotations: {root}: expected {MAT_FILE} or its JSON forms in it or up to "
         f"{SEARCH_DEPTH} folders down, found {what_is_there(root)}",
         hint="Name the folder that holds MPII's pictures and annotations.",
     )
+
+
+def _other_annotations(folder: Path) -> list[tuple[Path, str]]:
+    """JSON files under names of somebody's own, with the split that a name speaks of."""
+    paths = sorted(folder / name for name in _file_names(folder) if name.endswith(".json"))
+    return [(path, _split_in_name(path)) for path in paths if is_mpii_json(path)]
+
+
+def _split_in_name(path: Path) -> str:
+    words = re.findall("[a-z]+", path.stem.lower())
+    is_validation = not {"val", "valid", "validation"}.isdisjoint(words)
+    return "validation" if is_validation else "train" if "train" in words else ""
 
 
 def _read(path: Path, split: str) -> list[Annotation]:
@@ -198,9 +214,9 @@ def _split_by_list(
 
 def _check(annotations: Iterable[Annotation], names: Collection[str]) -> Iterator[Annotation]:
     """The annotations, without the people whose picture is not there or who come twice."""
-    seen = set[tuple[str, str, int]]()
+    seen = set[tuple[str, int]]()
     for item in annotations:
-        key = item.split, item.file, item.person_id
+        key = item.file, item.person_id
         if item.person is None:
             yield item
         elif not item.file:

@@ -18,6 +18,7 @@ from smplcli.rotations import rotmat_to_aa
 from smplcli.types import Floats
 
 Record = dict[str, Any]
+_ReadRecord = Callable[[Record, str, int], Annotation]
 
 MAX_SKEW = 1e-2
 """How far a rotation matrix in a file of rounded numbers may be from one."""
@@ -41,27 +42,37 @@ def read_json_annotations(path: Path, split: str) -> list[Annotation]:
         MissingFileError: There is no such file.
         UnreadableFileError: It has none of the layouts.
     """
+    records = _records(path)
+    read = _layout_of(records)
+    if read is None:
+        raise UnreadableFileError(
+            f"no MPII annotations in a layout that is known: {path}",
+            hint="Give MPII's own .mat, or the JSON of pytorch-pose, HRNet, mmpose or EFT.",
+        )
+    return list(_annotations(records, split, read))
+
+
+def is_mpii_json(path: Path) -> bool:
+    """Whether a file has one of the layouts, whatever its name."""
+    try:
+        return _layout_of(_records(path)) is not None
+    except UnreadableFileError:
+        return False
+
+
+def _records(path: Path) -> list[Any]:
     content = read_json(path)
     records = content.get("data") if isinstance(content, dict) else content
-    if isinstance(records, list):
-        keys = {
-            key
-            for record in records[:RECORDS_TO_TELL]
-            if isinstance(record, dict)
-            for key in record
-        }
-        for mark, read in _LAYOUTS.items():
-            if mark in keys:
-                return list(_annotations(records, split, read))
-    raise UnreadableFileError(
-        f"no MPII annotations in a layout that is known: {path}",
-        hint="Give MPII's own .mat, or the JSON of pytorch-pose, HRNet, mmpose or EFT.",
-    )
+    return records if isinstance(records, list) else []
 
 
-def _annotations(
-    records: list[Any], split: str, read: Callable[[Record, str, int], Annotation]
-) -> Iterator[Annotation]:
+def _layout_of(records: list[Any]) -> _ReadRecord | None:
+    people = [record for record in records[:RECORDS_TO_TELL] if isinstance(record, dict)]
+    keys = {key for record in people for key in record}
+    return next((read for mark, read in _LAYOUTS.items() if mark in keys), None)
+
+
+def _annotations(records: list[Any], split: str, read: _ReadRecord) -> Iterator[Annotation]:
     counts = Counter[str]()
     for record in records:
         fields = record if isinstance(record, dict) else {}
@@ -157,7 +168,7 @@ def _floats(value: object, shape: tuple[int, ...]) -> Floats | None:
 
 _NAMES = ("img_paths", "image", "imageName")
 
-_LAYOUTS: dict[str, Callable[[Record, str, int], Annotation]] = {
+_LAYOUTS: dict[str, _ReadRecord] = {
     "joint_self": _pytorch_pose,
     "parm_pose": _eft,
     "joints_vis": _microsoft,

@@ -130,6 +130,16 @@ def test_file_without_split_gets_one_of_ours(root):
     assert raw.published == {}
 
 
+def test_file_of_another_name_is_told_by_its_content(root):
+    write(root, my_validation=[microsoft("1.jpg")], coco=[{"bbox": [1, 2, 3, 4]}], broken=None)
+    (root / "annot" / "broken.json").write_text("{")
+
+    raw = read_mpii(root)
+
+    assert people(raw) == [("validation", "images/1.jpg", 0)]
+    assert raw.published == {}
+
+
 def test_eft_brings_pose_and_shape(root):
     write(root, MPII_ver01={"ver": 0.1, "data": [eft("1.jpg"), eft("1.jpg")]})
 
