@@ -82,7 +82,7 @@ def prepare(
     from smplcli.workflows.project import find_project, raw_sources
     from smplcli.workflows.sources import SPLITS, PrepareOptions
 
-    project = find_project()
+    project = find_project(check or (Path(root[0]) if root else None))
     note(project.notice)
     body = body or project.settings.body.path
     roots = raw_sources(project, list(map(str, sources or ())), root or ())

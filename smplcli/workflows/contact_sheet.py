@@ -14,7 +14,6 @@ from smplcli.crops import (
     compose_affine,
     crop_matrix,
     extract_crop,
-    invert_affine,
     transform_points,
 )
 from smplcli.datasets.shards import PreparedSample, open_prepared, prepared_splits
@@ -27,6 +26,9 @@ from smplcli.workflows.sources import find_bodies
 COLUMNS = ROWS = 8
 CELL = 256
 """Side of a crop on the sheet, pixels."""
+
+CONTEXT = 1.5
+"""Side of what is shown over that of the person's square; crops hold more."""
 
 BODY_OPACITY = 0.6
 SQUARE = (255, 255, 255)
@@ -67,10 +69,10 @@ def draw_contact_sheet(
 
 
 def _draw_cell(sample: PreparedSample, split: str, bodies: Mapping[str, BodyModel]) -> Pixels:
-    size = len(sample.image)
-    to_cell = crop_matrix(np.full(2, (size - 1) / 2), size, CELL)
-    cell = extract_crop(sample.image, to_cell, CELL)
-    image_to_cell = compose_affine(to_cell, invert_affine(sample.crop_to_image.astype(np.float64)))
+    side = sample.scale * SCALE_PIXELS
+    image_to_cell = crop_matrix(sample.center.astype(np.float64), CONTEXT * side, CELL)
+    stored_to_cell = compose_affine(image_to_cell, sample.crop_to_image.astype(np.float64))
+    cell = extract_crop(sample.image, stored_to_cell, CELL)
     if sample.has_smpl and sample.transl[2] > 0 and sample.gender in bodies:
         cell = _draw_body(cell, sample, bodies[sample.gender], image_to_cell)
     _draw_square(cell, sample, image_to_cell)

@@ -1,5 +1,6 @@
 """Many independent pieces of work in several processes, by any backend that joblib knows."""
 
+import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib import import_module
@@ -59,7 +60,7 @@ def run_tasks(
         try:
             done = pool(delayed(_alone)(function, task) for task in tasks)
             yield from progress(_Sized(done, len(tasks)), label)
-        except TimeoutError as error:
+        except (TimeoutError, multiprocessing.TimeoutError) as error:
             raise ResourceError(
                 f"no process has got anything done for {TIMEOUT:.0f} s",
                 hint="See whether the disk answers, and run the same command again to go on.",
