@@ -78,8 +78,8 @@ def _annotations(records: list[Any], split: str, read: _ReadRecord) -> Iterator[
         fields = record if isinstance(record, dict) else {}
         name = next((fields[key] for key in _NAMES if isinstance(fields.get(key), str)), "")
         file = name.replace("\\", "/").rsplit("/", 1)[-1]
-        if not file:
-            yield Annotation(name, split, -1, None, BAD_NAME)
+        if not (file and file.isprintable()):
+            yield Annotation(ascii(name)[1:-1], split, -1, None, BAD_NAME)
             continue
         yield read({**fields, "file": file}, split, counts[file])
         counts[file] += 1

@@ -158,7 +158,9 @@ def _number(value: object) -> float | None:
 
 
 def _text(value: object) -> str:
-    return value.strip() if isinstance(value, str) and len(value) <= NAME_LENGTH else ""
+    """Text for people; nothing where it is none, too long or cannot be shown."""
+    is_fit = isinstance(value, str) and len(value) <= NAME_LENGTH and value.isprintable()
+    return str(value).strip() if is_fit else ""
 
 
 if __name__ == "__main__":

@@ -193,6 +193,7 @@ def test_official_file_comes_before_json(root):
         (microsoft("1.jpg", scale=10**400), NO_BOX),
         (microsoft("x/.."), NO_PICTURE),
         (microsoft("x/"), BAD_NAME),
+        (microsoft("a\ud800\x1b.jpg"), BAD_NAME),
         (microsoft(None), BAD_NAME),
         (7, BAD_NAME),
     ],
