@@ -85,6 +85,7 @@ def test_a_mean_of_the_processes_means_would_be_another_number():
     assert naive != pytest.approx(errors.mean(), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_torchrun_writes_the_files_that_one_process_writes(tmp_path):
     write_prepared(tmp_path / "set")
     torch.manual_seed(0)
