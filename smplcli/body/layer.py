@@ -21,6 +21,9 @@ SHAPED_AT_ONCE, SKINNED_AT_ONCE = 64, 4
 """Bodies per piece where no gradient is asked for: many make the large product of the blend shapes
 efficient, few keep everything after it in the processor's cache."""
 
+FEWEST_IN_PIECES = 16
+"""Bodies from which on pieces are faster than all at once."""
+
 
 class BodyOutput(NamedTuple):
     """Posed bodies, before translation, in the axes that the root rotation leads to."""
@@ -121,8 +124,9 @@ class BodyLayer(nn.Module):
         coefficients = _coefficients(full_pose, betas)
         coefficients = torch.cat([torch.ones_like(coefficients[:, :1]), coefficients], dim=1)
         carrier = torch.cat([motion.rotation, motion.offset[..., None]], dim=-1).flatten(-2).mT
-        is_fast = coefficients.is_cpu and not coefficients.requires_grad
-        skin = self._skin_in_pieces if is_fast else self._skin
+        can_write = coefficients.is_cpu and not coefficients.requires_grad
+        are_many = len(coefficients) >= FEWEST_IN_PIECES
+        skin = self._skin_in_pieces if can_write and are_many else self._skin
         return BodyOutput(skin(coefficients, carrier).mT, motion.joints)
 
     def _skin(self, coefficients: Tensor, carrier: Tensor) -> Tensor:

@@ -68,7 +68,7 @@ def gradients(function, full_pose, betas):
 
 
 @pytest.mark.parametrize("name", ["demo", "random"])
-@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("batch_size", [1, 3, 70])
 def test_vertices_and_joints_equal_those_of_smplx(name, batch_size):
     inputs = random_input(batch_size)
 
@@ -87,10 +87,10 @@ def test_layer_computes_the_same_formula_as_smplx():
     assert_close(ours.vertices, theirs.vertices, atol=DOUBLE_TOLERANCE, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["demo", "random"])
-def test_gradients_of_vertices_equal_those_of_smplx(name):
+@pytest.mark.parametrize(("name", "batch_size"), [("demo", 2), ("random", 2), ("demo", 20)])
+def test_gradients_of_vertices_equal_those_of_smplx(name, batch_size):
     layer, theirs = BodyLayer(body(name)), reference(name)
-    inputs = random_input(2)
+    inputs = random_input(batch_size)
 
     ours = gradients(lambda *x: layer(*x).vertices, *inputs)
     expected = gradients(lambda *x: smplx_output(theirs, *x).vertices, *inputs)
