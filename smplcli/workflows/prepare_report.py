@@ -239,7 +239,7 @@ def _write_errors(out: Path, dropped: Iterable[Dropped]) -> None:
     with atomic_write(out / ERRORS_FILE) as file:
         for who in failed:
             line = {key: value for key, value in who._asdict().items() if key != "is_failure"}
-            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+            file.write(json.dumps(line).encode() + b"\n")  # a name may hold bytes of no alphabet
 
 
 class _Tally:

@@ -172,6 +172,16 @@ def test_a_bad_picture_costs_its_people_and_nobody_else(raw, tmp_path, damage):
     assert check_prepared(tmp_path / "out").faults == ()
 
 
+def test_a_name_of_bytes_that_are_no_text_is_listed_like_any_other(tmp_path):
+    names = np.array([b"0.jpg", b"\xff\x1b[31m.jpg", b"1.jpg"])
+    raw = write_raw(tmp_path / "raw", pictures=3, people=1, imgname=names)
+
+    report = prepare_raw(raw, tmp_path / "out", max_failures=0.5)
+
+    assert report.counts["train"].failed == 1
+    assert [entry["imgname"] for entry in errors_of(tmp_path / "out")] == ["\udcff\x1b[31m.jpg"]
+
+
 def test_sound_data_leaves_no_list_of_errors(raw, tmp_path):
     prepare_raw(raw, tmp_path / "out")
 
