@@ -77,10 +77,8 @@ class _Split(NamedTuple):
     ids: list[SampleId]
     sizes: dict[str, SequenceSize] | None
     predictions: Predictions
-
-    @property
-    def is_usable(self) -> np.ndarray:
-        return is_finite(self.predictions)
+    is_usable: np.ndarray
+    """(N,) whether there is a prediction without NaN or infinity."""
 
 
 class _Work(NamedTuple):
@@ -184,8 +182,8 @@ def _predict(
         matched = match_predictions(target, [identity for own in ids for identity in own])
         ends = np.cumsum([len(own) for own in ids])[:-1]
         fields = (matched.full_pose, matched.betas, matched.is_missing)
-        parts = zip(*(np.split(field, ends) for field in fields), strict=True)
-        predictions = [Predictions(*part) for part in parts]
+        pieces = zip(*(np.split(field, ends) for field in fields), strict=True)
+        predictions = [Predictions(*piece) for piece in pieces]
         notes = [*prediction_notes(matched)]
     else:
         predict = open_predictor(
@@ -198,7 +196,9 @@ def _predict(
         predictions = [predict(split) for split in samples]
         notes = [f"predicted {sum(map(len, ids))} samples first, with {target}"]
     sizes = [stated.get(split.name) for split in samples]
-    return [_Split(*parts) for parts in zip(samples, ids, sizes, predictions, strict=True)], notes
+    usable = [is_finite(own) for own in predictions]
+    parts = zip(samples, ids, sizes, predictions, usable, strict=True)
+    return [_Split(*part) for part in parts], notes
 
 
 def _write_challenge(file: BinaryIO, work: _Work) -> int:
