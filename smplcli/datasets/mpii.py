@@ -231,20 +231,26 @@ def _check(annotations: Iterable[Annotation], names: Collection[str]) -> Iterato
 
 
 def _to_pictures(annotations: Iterable[Annotation], images: Path) -> list[Picture]:
-    """Pictures in the order in which they first occur."""
-    people = defaultdict[tuple[str, str], list[Person]](list)
+    """Pictures in the order in which they first occur; people with cameras of their own apart."""
+    groups = defaultdict[tuple[str, str, int], list[Annotation]](list)
     for item in annotations:
         if item.person is not None:
-            people[item.split, item.file].append(item.person)
+            own = -1 if item.cam_int is None else item.person_id
+            groups[item.split, item.file, own].append(item)
     return [
         Picture(
             split,
             _imgname(file),
             images / file,
-            tuple(sorted(persons, key=lambda person: person.person_id)),
+            tuple(sorted((item.person for item in items if item.person), key=_person_id)),
+            items[0].cam_int,
         )
-        for (split, file), persons in people.items()
+        for (split, file, _), items in groups.items()
     ]
+
+
+def _person_id(person: Person) -> int:
+    return person.person_id
 
 
 def _to_dropped(item: Annotation) -> Dropped:

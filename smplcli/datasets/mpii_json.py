@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from smplcli.conventions import MPII16_JOINTS, NUM_BETAS, NUM_JOINTS
+from smplcli.conventions import (
+    HMR_FOCAL_LENGTH,
+    MPII16_JOINTS,
+    NUM_BETAS,
+    NUM_JOINTS,
+    OPENPOSE25_JOINTS,
+    SCALE_PIXELS,
+    SPIN24_JOINTS,
+)
 from smplcli.datasets.annotations import Person
 from smplcli.datasets.label_checks import MAX_LABEL, NOT_NUMBERS
 from smplcli.datasets.mpii_labels import BAD_NAME, NO_BOX, Annotation, RawLabels, to_annotation
@@ -22,6 +30,12 @@ _ReadRecord = Callable[[Record, str, int], Annotation]
 
 MAX_SKEW = 1e-2
 """How far a rotation matrix in a file of rounded numbers may be from one."""
+
+HMR_CROP = 224
+"""Pixels of the crop that `HMR_FOCAL_LENGTH` is for."""
+
+SMALLEST_ZOOM = 1e-2
+"""Half crops per metre, below which a person would be a dot."""
 
 RECORDS_TO_TELL = 100
 """People at the start of a file that show its layout."""
@@ -120,7 +134,14 @@ def _with_joints(
 
 
 def _eft(record: Record, split: str, place: int) -> Annotation:
-    """Pose and shape that EFT fitted; its box is SPIN's, with nothing to add."""
+    """Pose and shape that EFT fitted, with a camera for each person's square.
+
+    EFT's weak perspective puts x at ``s * x + t`` half crops from the middle of the square (HMR
+    and SPIN at ``s * (x + t)``); the camera is so far away that this is nearly what it sees.
+
+    Source:
+        EFT (Joo et al., 3DV 2021), docs/README_dataformat.md, and what its demo draws.
+    """
     file = record["file"]
     rotmat = _floats(record.get("parm_pose"), (NUM_JOINTS, 3, 3))
     betas = _floats(record.get("parm_shape"), (NUM_BETAS,))
@@ -137,12 +158,19 @@ def _eft(record: Record, split: str, place: int) -> Annotation:
         gender="n",
         center=center,
         scale=float(scale),
-        part=np.zeros((24, 3), np.float32),
-        openpose=np.zeros((25, 3), np.float32),
+        part=np.zeros((len(SPIN24_JOINTS), 3)),
+        openpose=np.zeros((len(OPENPOSE25_JOINTS), 3)),
         pose=np.asarray(rotmat_to_aa(torch.from_numpy(rotmat)).flatten().numpy()),
         shape=betas,
     )
-    return Annotation(file, split, place, person)
+    pred_cam = _floats(record.get("parm_cam"), (3,))
+    if pred_cam is None or not _is_sane(pred_cam) or pred_cam[0] < SMALLEST_ZOOM:
+        return Annotation(file, split, place, person)
+    depth = 2 * HMR_FOCAL_LENGTH / (HMR_CROP * pred_cam[0])
+    zoom = HMR_FOCAL_LENGTH * SCALE_PIXELS * person.scale / HMR_CROP
+    cam_int = np.array([[zoom, 0, center[0]], [0, zoom, center[1]], [0, 0, 1]])
+    person = person._replace(transl=np.array([*pred_cam[1:] / pred_cam[0], depth]))
+    return Annotation(file, split, place, person, cam_int=cam_int)
 
 
 def _is_sane(values: Floats) -> bool:

@@ -47,6 +47,8 @@ class Annotation(NamedTuple):
     person_id: int
     person: Person | None
     problem: str = ""
+    cam_int: Floats | None = None
+    """(3, 3) of the camera that the person's labels assume, which others need not share."""
 
 
 class RawLabels(NamedTuple):

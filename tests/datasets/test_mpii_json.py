@@ -151,8 +151,41 @@ def test_eft_brings_pose_and_shape(root):
     np.testing.assert_allclose(person.shape, 0.1)
     np.testing.assert_array_equal(person.center, [300, 430])
     assert person.scale == 2.5
-    assert person.transl is None
     assert not person.part.any()
+
+
+def test_eft_places_the_body_where_its_own_camera_sees_it(root):
+    record = eft("1.jpg", parm_cam=[0.8, 0.05, -0.1])
+    other = eft("1.jpg", bbox_center=[700.0, 200.0], bbox_scale=1.0)
+    write(root, MPII_ver01={"data": [record, other]})
+
+    pictures = read_mpii(root).pictures
+
+    for picture, center, side, shift in zip(
+        pictures, [[300, 430], [700, 200]], [500, 200], [[0.05, -0.1], [0, 0]], strict=True
+    ):
+        homogeneous = picture.cam_int @ picture.people[0].transl
+        expected = np.array(center) + side / 2 * np.array(shift)
+        np.testing.assert_allclose(homogeneous[:2] / homogeneous[2], expected)
+
+
+def test_eft_draws_the_body_as_large_as_its_camera_sees_it(root):
+    write(root, MPII_ver01={"data": [eft("1.jpg", parm_cam=[0.8, 0.05, -0.1])]})
+
+    (picture,) = read_mpii(root).pictures
+
+    aside = picture.cam_int @ (picture.people[0].transl + [0.5, 0, 0])
+    assert aside[0] / aside[2] == pytest.approx(300 + 250 * (0.8 * 0.5 + 0.05))
+
+
+@pytest.mark.parametrize("camera", [None, [0, 0, 0], [-1, 0, 0], [float("nan"), 0, 0], [0.9]])
+def test_fit_without_camera_has_no_place(root, camera):
+    write(root, MPII_ver01={"data": [eft("1.jpg", parm_cam=camera)]})
+
+    (picture,) = read_mpii(root).pictures
+
+    assert picture.cam_int is None
+    assert picture.people[0].transl is None
 
 
 def test_head_boxes_beside_the_labels_are_used(root):
