@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from smplcli.conventions import COCO17_MIRROR, SCALE_PIXELS, SMPL_MIRROR
 from smplcli.crops import (
+    affine_scale,
     compose_affine,
     crop_matrix,
     extract_crop,
@@ -124,12 +125,14 @@ class SampleSet(Dataset[Sample]):
         if self.augmentation is not None:
             image = _recolour(image, self.augmentation.colour, rng)
         exact = _move_keypoints(matrix, stored.keypoints, plan.mirror)
+        seen = self._input_keypoints(stored.detected, exact, matrix, plan.mirror, rng)
+        keypoints = crop_to_unit(torch.from_numpy(np.stack([seen, exact])), self.size)
         full_pose = torch.from_numpy(_turn_pose(stored.pose, plan))
         camera = stored.cam_int.astype(np.float64)
         return Sample(
             image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-            keypoints=self._input_keypoints(stored.detected, exact, matrix, plan.mirror, rng),
-            gt_keypoints2d=crop_to_unit(torch.from_numpy(exact), self.size),
+            keypoints=keypoints[0],
+            gt_keypoints2d=keypoints[1],
             full_pose=full_pose,
             betas=torch.from_numpy(stored.shape).float(),
             has_smpl=torch.tensor(float(stored.has_smpl)),
@@ -145,7 +148,7 @@ class SampleSet(Dataset[Sample]):
         """The sample's picture; only the rows of the stored crop that it shows are decoded."""
         corners = np.array([[-1, -1], [self.size, -1], [-1, self.size], [self.size, self.size]])
         seen = transform_points(invert_affine(stored_to_crop), corners.astype(np.float64))[:, 1]
-        margin = 2 + np.sqrt(1 / abs(np.linalg.det(stored_to_crop[:, :2])))
+        margin = 2 + 1 / affine_scale(stored_to_crop)
         last_row = self.split.crop_size - 1
         low = int(np.clip(seen.min() - margin, 0, last_row))
         high = int(np.clip(np.ceil(seen.max() + margin), low, last_row))
@@ -160,14 +163,14 @@ class SampleSet(Dataset[Sample]):
         matrix: Floats,
         mirror: bool,  # noqa: FBT001 - private
         rng: np.random.Generator,
-    ) -> Tensor:
-        """What the network is told: the detector's findings, or made-up ones."""
+    ) -> Floats:
+        """What the network is told (17, 3): the detector's findings, or made-up ones."""
         found = _move_keypoints(matrix, detected, mirror)
         if self.augmentation is not None:
             use_made_up = rng.random() >= self.augmentation.detected
             if use_made_up or not found[:, 2].any():
                 found = corrupt_keypoints(exact[None], rng)[0]
-        return crop_to_unit(torch.from_numpy(found), self.size)
+        return found
 
     def _part_map(
         self,
@@ -177,7 +180,7 @@ class SampleSet(Dataset[Sample]):
     ) -> Tensor:
         """Labels of the augmented crop, read from the stored crop's at the nearest pixel."""
         shape = (self.part_size, self.part_size)
-        if (stored.part_map == UNKNOWN_PART).all():
+        if stored.part_map[0, 0] == UNKNOWN_PART:
             return torch.full(shape, -1)
         # Both maps are small pictures of crops: their pixels are blocks of crop pixels.
         coarse = _block_matrix(self.size / self.part_size)
@@ -249,8 +252,8 @@ def _turn_pose(pose: Floats, plan: _Plan) -> Floats:
     """Rotation matrices (24, 3, 3) of an axis-angle pose (72,) in the crop's camera."""
     # scipy's rotations take a tenth of the time of a dozen small tensor operations.
     rotmat = Rotation.from_rotvec(pose.reshape(-1, 3)).as_matrix().astype(np.float32)
-    turn = Rotation.from_euler("z", plan.rotation).as_matrix().astype(np.float32)
-    rotmat[0] = turn @ rotmat[0]
+    cosine, sine = np.cos(plan.rotation), np.sin(plan.rotation)
+    rotmat[0] = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]) @ rotmat[0]
     if plan.mirror:
         rotmat = MIRROR_SIGNS * rotmat[list(SMPL_MIRROR)]
     return np.asarray(rotmat)

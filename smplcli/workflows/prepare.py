@@ -87,7 +87,7 @@ def prepare(
         ResourceError: The disk is full, or a process died or hangs.
     """
     options = options or PrepareOptions()
-    bodies = find_bodies(body)
+    bodies = find_bodies(body) if body or options.parts else {}
     raw = choose(read_raw(source, root, options, bodies), options)
     if dry_run:
         return look_only(raw, out, options)
