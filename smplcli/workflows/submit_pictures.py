@@ -119,12 +119,23 @@ def _write_emdb(
         check = check_submission(temporary, format="emdb")
         refuse_problems(check)
         temporary.chmod(0o755)
-        if path.exists() and overwrite:
-            shutil.rmtree(path)
-        temporary.rename(path)
+        refuse_existing(path, overwrite=overwrite)
+        _replace_folder(path, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return check, counts
+
+
+def _replace_folder(path: Path, new: Path) -> None:
+    """Put a finished folder in its place, where an old one may be."""
+    old = new.with_name(new.name + "-old")
+    if path.exists():
+        path.rename(old)
+    new.rename(path)
+    if old.is_dir():
+        shutil.rmtree(old)
+    else:
+        old.unlink(missing_ok=True)
 
 
 def _emdb_tracks(people: PicturePredictions) -> dict[tuple[str, str], tuple[Ints, Ints, int]]:

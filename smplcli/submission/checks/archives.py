@@ -57,8 +57,8 @@ def open_members(path: Path) -> Iterator[Members]:
         raise
     except (MemoryError, RecursionError):
         raise
-    except Exception as error:  # zipfile and zlib raise a dozen kinds on damaged bytes
-        raise UnreadableFileError(f"not a readable zip file: {path}: {error}") from error
+    except Exception as error:  # damaged bytes and odd contents raise a dozen kinds
+        raise UnreadableFileError(f"not a readable submission: {path}: {error}") from error
 
 
 def _zip(path: Path, archive: zipfile.ZipFile) -> Members:

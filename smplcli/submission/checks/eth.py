@@ -132,6 +132,8 @@ def _read(path: Path) -> Table:
 
 def _numbers(line: bytes) -> tuple[Floats, bool]:
     fields = line.strip().split(b",")
+    if b"_" in line:  # which Python takes for part of a number
+        return np.full(len(fields), np.nan), False
     try:
         return np.array([float(field) for field in fields]), True
     except ValueError:

@@ -57,7 +57,12 @@ class CheckReport:
     def to_dict(self) -> dict[str, Any]:
         """JSON-like form."""
         scores = [score._asdict() for score in self.scores]
-        return {**asdict(self), "path": str(self.path), "scores": scores}
+        return {
+            **asdict(self),
+            "path": str(self.path),
+            "is_complete": self.is_complete,
+            "scores": scores,
+        }
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from smplcli.submission.checks.archives import open_members
 from smplcli.submission.checks.bodies import pose_joints
 from smplcli.submission.checks.labels import Labels
 from smplcli.submission.checks.threedpw import Expectation, check_threedpw
+from smplcli.workflows.check_submission import check_submission
 
 NAME = "test/outdoors_walking_00.pkl"
 SIZES = {NAME: SequenceSize(num_frames=3, num_people=2)}
@@ -350,3 +351,11 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(check, tmp_pat
     with pytest.raises(HostileFileError):
         check({NAME: pickle.dumps(Attack())})
     assert not canary.exists()
+
+
+@pytest.mark.parametrize("value", [1e308, 5e-324, -1e200])
+@pytest.mark.parametrize("key", ["jointPositions", "orientations"])
+def test_numbers_of_any_size_are_problems_and_no_failures(tmp_path, key, value):
+    path = write(tmp_path / "out.zip", {NAME: damaged(key, lambda a: np.full_like(a, value))})
+
+    assert check_submission(path).problems[0].startswith(f"{NAME}: {key}")
