@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 import numpy as np
 
 from smplcli.evaluation.predictions import SampleId
 from smplcli.types import Ints
 
-FRAME_NUMBER = re.compile(r"(\d{1,9})$")
+FRAME_NUMBER = re.compile(r"(\d{1,9})(\.\w+)?$")
 
 OCCLUDED_PREFIXES = (
     "courtyard_backpack",
@@ -38,7 +37,7 @@ Source: PARE (Kocabas et al., ICCV 2021), as its public code selects them, of al
 
 def sequence_of(imgname: str) -> str:
     """Name of the folder that a picture lies in, empty without one."""
-    return PurePosixPath(imgname.replace("\\", "/")).parent.name
+    return _folder_and_file(imgname)[0].rpartition("/")[2]
 
 
 def is_occluded(sequence: str) -> bool:
@@ -70,6 +69,12 @@ def _row(rows: dict[tuple[str, int, int], int], place: tuple[str, int, int], ste
 
 def _place(imgname: str) -> tuple[str, int]:
     """Folder and number of a picture, -1 for one without a number."""
-    path = PurePosixPath(imgname.replace("\\", "/"))
-    number = FRAME_NUMBER.search(path.stem)
-    return str(path.parent), int(number[1]) if number else -1
+    folder, file = _folder_and_file(imgname)
+    number = FRAME_NUMBER.search(file)
+    return folder, int(number[1]) if number else -1
+
+
+def _folder_and_file(imgname: str) -> tuple[str, str]:
+    # A path object would take a quarter of the time of an evaluation.
+    folder, _, file = imgname.replace("\\", "/").rpartition("/")
+    return folder, file

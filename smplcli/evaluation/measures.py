@@ -8,12 +8,15 @@ import numpy as np
 
 from smplcli.conventions import METRES_TO_MM
 from smplcli.evaluation.metrics import (
+    Similarity,
     aligned_on,
     angles,
     auc,
     coordinate_errors,
     distances,
+    pa_mpjpe,
     pck,
+    pve,
     sample_means,
     similarity,
 )
@@ -28,6 +31,9 @@ PCK_THRESHOLD = 50.0
 
 PCKH_THRESHOLD = 0.5
 """Share of the head size."""
+
+FEW = 4
+"""People whose vertices are compared at a time."""
 
 FITTED, UNMOVED = "similarity fit", "none"
 
@@ -228,18 +234,40 @@ def _fitted_distances(joints: Joints, pair: Pair) -> Floats:
 
 
 def _vertex_distances(joints: Joints, pair: Pair) -> Floats:
-    pred, gt = (aligned_on(_vertices(body), joints.root_of(body)) for body in (pair.pred, pair.gt))
-    return _mean(distances(pred, gt))
+    pred_root, gt_root = (joints.root_of(body) for body in (pair.pred, pair.gt))
+
+    def measure(pred: Floats, gt: Floats, rows: slice) -> Floats:
+        return pve(pred, gt, pred_root=pred_root[rows], gt_root=gt_root[rows])
+
+    return _by_few(measure, pair)
 
 
 def _fitted_vertices(pair: Pair) -> Floats:
-    pred, gt = (_vertices(body).astype(np.float64) for body in (pair.pred, pair.gt))
-    return _mean(distances(similarity(pred, gt).apply(pred), gt))
+    def measure(pred: Floats, gt: Floats, _: slice) -> Floats:
+        return pa_mpjpe(pred, gt)
+
+    return _by_few(measure, pair)
 
 
 def _vertices_by_joints(joints: Joints, pair: Pair) -> Floats:
-    fit = similarity(*(joints.chosen(body.joints[joints.joint_set]) for body in pair[:2]))
-    return _mean(distances(fit.apply(_vertices(pair.pred)), _vertices(pair.gt)))
+    fits = similarity(*(joints.chosen(body.joints[joints.joint_set]) for body in pair[:2]))
+
+    def measure(pred: Floats, gt: Floats, rows: slice) -> Floats:
+        fit = Similarity(*(part[rows] for part in fits))
+        return sample_means(distances(fit.apply(pred), gt))
+
+    return _by_few(measure, pair)
+
+
+def _by_few(measure: Callable[[Floats, Floats, slice], Floats], pair: Pair) -> Floats:
+    """(B, 1) errors of vertices, of as many people at a time as the processor's cache holds."""
+    pred, gt = _vertices(pair.pred), _vertices(pair.gt)
+    pieces = [
+        measure(pred[rows].astype(np.float64), gt[rows].astype(np.float64), rows)
+        for start in range(0, max(len(pred), 1), FEW)
+        for rows in (slice(start, start + FEW),)
+    ]
+    return np.concatenate(pieces)[:, None]
 
 
 def _angles(parts: list[int], turned_by: Joints | None, pair: Pair) -> Floats:
@@ -289,8 +317,3 @@ def _vertices(body: PosedBodies) -> Floats:
     if body.vertices is None:
         raise TypeError("bodies were posed without vertices")
     return body.vertices
-
-
-def _mean(errors: Floats) -> Floats:
-    """(B, 1): vertices are not told apart."""
-    return sample_means(errors)[:, None]

@@ -37,8 +37,11 @@ class Similarity(NamedTuple):
     def apply(self, points: Floats) -> Floats:
         """Move (batch, points, 3)."""
         with np.errstate(invalid="ignore", over="ignore"):
-            turned = (points - self.pred_centre) @ self.rotation.swapaxes(1, 2)
-            moved: Floats = self.scale[:, None, None] * turned + self.gt_centre
+            # Few long rows are multiplied several times as fast as many short ones.
+            turned = self.rotation @ (points - self.pred_centre).swapaxes(1, 2)
+            turned *= self.scale[:, None, None]
+            turned += self.gt_centre.swapaxes(1, 2)
+        moved: Floats = turned.swapaxes(1, 2)
         return moved
 
 
@@ -58,10 +61,7 @@ def distances(pred_points: Floats, gt_points: Floats) -> Floats:
     """
     pred, gt = _as_pair(pred_points, gt_points, trailing=(3,))
     with np.errstate(invalid="ignore", over="ignore"):
-        offset = pred - gt
-        # Twice as fast as numpy's norm over so short an axis.
-        result = METRES_TO_MM * np.sqrt(np.einsum("bpc,bpc->bp", offset, offset))
-    return _whole_or_nan(result)
+        return _whole_or_nan(METRES_TO_MM * _lengths(pred - gt))
 
 
 def sample_means(errors: Floats) -> Floats:
@@ -134,7 +134,10 @@ def pve(
         ShapeError: The shapes of the vertices differ or are not (batch, vertices, 3).
     """
     pred, gt = _as_pair(pred_vertices, gt_vertices, trailing=(3,))
-    return sample_means(distances(aligned_on(pred, pred_root), aligned_on(gt, gt_root)))
+    with np.errstate(invalid="ignore", over="ignore"):
+        offset = pred - gt
+        offset -= np.asarray(pred_root - gt_root, dtype=np.float64)[:, None]
+        return sample_means(_whole_or_nan(METRES_TO_MM * _lengths(offset)))
 
 
 def angles(pred_rotations: Floats, gt_rotations: Floats) -> Floats:
@@ -241,7 +244,7 @@ def acceleration_errors(offsets: Floats, before: Ints, after: Ints) -> Floats:
         Kanazawa et al., "Learning 3D Human Dynamics from Video", CVPR 2019, section 5.
     """
     bend = offsets[before] - 2 * offsets + offsets[after]
-    errors = METRES_TO_MM * np.sqrt(np.einsum("njc,njc->nj", bend, bend)).mean(axis=-1)
+    errors = METRES_TO_MM * _lengths(bend).mean(axis=-1)
     return np.where((before < 0) | (after < 0), np.nan, errors)
 
 
@@ -264,8 +267,8 @@ def similarity(pred_points: Floats, gt_points: Floats) -> Similarity:
         pred_centre = pred.mean(axis=1, keepdims=True)
         gt_centre = gt.mean(axis=1, keepdims=True)
         pred_centred = pred - pred_centre
-        spread = np.einsum("bpc,bpc->b", pred_centred, pred_centred)
-        collapsed = spread <= COLLAPSED**2 * np.einsum("bpc,bpc->b", pred, pred)
+        spread, distance = (np.einsum("bpc,bpc->b", x, x) for x in (pred_centred, pred))
+        collapsed = spread <= COLLAPSED**2 * distance
         covariance = pred_centred.swapaxes(1, 2) @ (gt - gt_centre)
     usable = np.isfinite(covariance).all(axis=(1, 2)) & np.isfinite(spread)
     left, stretch, right = np.linalg.svd(np.where(usable[:, None, None], covariance, 0.0))
@@ -302,6 +305,13 @@ def _as_pair(pred: Floats, gt: Floats, *, trailing: tuple[int, ...]) -> tuple[Fl
         wanted = ", ".join(["batch", "n", *map(str, trailing)])
         raise ShapeError(f"two arrays of ({wanted}) needed, got {pred.shape} and {gt.shape}")
     return np.asarray(pred, dtype=np.float64), np.asarray(gt, dtype=np.float64)
+
+
+def _lengths(offset: Floats) -> Floats:
+    """(batch, n) lengths of (batch, n, 3): several times as fast as numpy's norm."""
+    x, y, z = (offset[..., axis] for axis in range(3))
+    lengths: Floats = np.sqrt(x * x + y * y + z * z)
+    return lengths
 
 
 def _whole_or_nan(errors: Floats) -> Floats:

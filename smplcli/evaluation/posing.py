@@ -31,7 +31,8 @@ class PosedBodies(NamedTuple):
     """(B,) metres, of the body at rest."""
 
     vertices: Floats | None = None
-    """(B, V, 3) metres, float32; ``None`` where nobody asked for them."""
+    """(B, V, 3) metres, float32; ``None`` where nobody asked for them. In memory, all x lie before
+    all y and all z, as the body makes them."""
 
 
 class Poser:
@@ -111,6 +112,7 @@ class GenderedPoser:
             return parts[0][1]
         back = np.argsort(np.concatenate([rows for rows, _ in parts]))
         first = parts[0][1]
+        meshes = [part.vertices.mT for _, part in parts if part.vertices is not None]
         return PosedBodies(
             joints={
                 name: np.concatenate([part.joints[name] for _, part in parts])[back]
@@ -118,9 +120,7 @@ class GenderedPoser:
             },
             rotations=np.concatenate([part.rotations for _, part in parts])[back],
             height=np.concatenate([part.height for _, part in parts])[back],
-            vertices=None
-            if first.vertices is None
-            else np.concatenate([part.vertices for _, part in parts])[back],
+            vertices=np.concatenate(meshes)[back].mT if meshes else None,
         )
 
 

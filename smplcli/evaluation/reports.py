@@ -3,10 +3,10 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from smplcli.evaluation.predictions import SampleId
@@ -44,9 +44,9 @@ def write_per_sample_csv(
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["imgname", "person_id", "sequence", *columns])
-    for row, (imgname, person_id) in enumerate(ids):
-        cells = (_cell(values[row]) for values in columns.values())
-        table.writerow([harmless(imgname), person_id, harmless(sequences[row]), *cells])
+    cells = zip(*(_cells(values) for values in columns.values()), strict=True)
+    for (imgname, person_id), sequence, row in zip(ids, sequences, cells, strict=True):
+        table.writerow([harmless(imgname), person_id, harmless(sequence), *row])
     with atomic_write(path, overwrite=overwrite) as file:
         file.write(text.getvalue().encode())
 
@@ -65,7 +65,7 @@ def harmless(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return f"{value:.6f}" if np.isfinite(value) else ""
+def _cells(values: NDArray[Any]) -> list[str]:
+    if values.dtype.kind == "U":
+        return list(map(str, values.tolist()))
+    return [f"{value:.6f}" if isfinite(value) else "" for value in values.tolist()]
