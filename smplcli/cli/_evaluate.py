@@ -1,6 +1,7 @@
 """`smplcli evaluate`."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
     from smplcli.evaluation.comparison import Difference
     from smplcli.evaluation.summaries import Measurement
     from smplcli.workflows.evaluation_report import EvaluationReport
+    from smplcli.workflows.occlusion import OcclusionReport
 
 COLUMNS = ("metric", "value", "95 % interval", "mean over", "aligned by", "samples")
+OCCLUSION_COLUMNS = ("network", "without patch", "mean of places", "worst place")
 DIFFERENCE_COLUMNS = ("metric", "here", "there", "difference", "95 % interval", "samples")
 
 
@@ -74,6 +77,22 @@ def evaluate(
     self_test: Annotated[
         bool, typer.Option("--self-test", help="Compare the labels with themselves.")
     ] = False,
+    occlusion: Annotated[
+        bool, typer.Option("--occlusion", help="Measure a network behind a grey patch as well.")
+    ] = False,
+    occlusion_size: Annotated[
+        int, typer.Option(metavar="PX", help="Side of the patch, pixels of a crop of 224.")
+    ] = 40,
+    occlusion_stride: Annotated[
+        int, typer.Option(metavar="PX", help="Distance between its places.")
+    ] = 20,
+    occlusion_people: Annotated[
+        int, typer.Option(metavar="N", help="People to show it to at most.")
+    ] = 100,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="CHECKPOINT", help="Network behind the same patch; repeatable."),
+    ] = None,
     device: DeviceOption = "auto",
     out: Annotated[
         Path | None,
@@ -85,13 +104,18 @@ def evaluate(
     """Measure the errors of a network. Predictions in a file are measured as well."""
     project, data = open_project(data, target)
     target = None if self_test else open_target(project, target)
+    others = tuple(open_target(project, other) for other in against or ())
     settings = project.settings
     split = split or settings.evaluate.split
 
+    from smplcli.evaluation.occlusion import Patches
     from smplcli.workflows.evaluate import EvaluationOptions
     from smplcli.workflows.evaluate import evaluate as measure
+    from smplcli.workflows.occlusion import OcclusionSettings
     from smplcli.workflows.outputs import default_evaluation_dir
 
+    patches = Patches(size=occlusion_size, stride=occlusion_stride)
+    behind = OcclusionSettings(patches=patches, people=occlusion_people, against=others)
     report = measure(
         target,
         data,
@@ -106,6 +130,7 @@ def evaluate(
             flip_test=flip_test,
             compare_with=compare,
             limits=tuple(fail_above or ()),
+            occlusion=behind if occlusion or others else None,
         ),
         out=out or (target and default_evaluation_dir(target, split)),
         overwrite=overwrite,
@@ -125,9 +150,12 @@ def _print_report(report: "EvaluationReport") -> None:
         _print_protocol(f"{name}: {report.protocols[name]}", list(numbers))
     for name, differences in groupby(report.differences, lambda number: number.protocol):
         print_table(f"{name}, difference", DIFFERENCE_COLUMNS, _difference_rows(differences))
+    if report.occlusion is not None:
+        _print_occlusion(report.occlusion)
     for refused in report.not_evaluated:
         note(f"not evaluated: {refused.protocol}: {refused.reason}\nhint: {refused.remedy}")
-    for text in (*report.notes, *report.exceeded):
+    occlusion_notes = report.occlusion.notes if report.occlusion else ()
+    for text in (*report.notes, *occlusion_notes, *report.exceeded):
         note(f"note: {text}")
     for path in report.written:
         note(f"wrote {path}")
@@ -147,6 +175,22 @@ def _print_protocol(title: str, numbers: "list[Measurement]") -> None:
                 number.count,
             )
             for number in numbers
+        ],
+    )
+
+
+def _print_occlusion(report: "OcclusionReport") -> None:
+    patches = report.patches
+    print_table(
+        f"{report.metric} behind a grey patch of {patches.size} of {report.crop} pixels, in steps"
+        f" of {patches.stride}: {report.joint_set}, root {report.root}, {report.people} people",
+        OCCLUSION_COLUMNS,
+        [
+            (
+                network.name,
+                *(f"{value:.1f} {report.unit}" for value in asdict(network.mean).values()),
+            )
+            for network in report.networks
         ],
     )
 

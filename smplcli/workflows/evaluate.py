@@ -1,5 +1,6 @@
 """Measuring a network, or predictions of any origin, on a prepared data set."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +31,14 @@ from smplcli.workflows.evaluation_report import (
     Source,
     build_report,
     units_of,
+)
+from smplcli.workflows.occlusion import (
+    Occlusion,
+    OcclusionSettings,
+    analyse_occlusion,
+    check_targets,
+    occlusion_files,
+    write_occlusion,
 )
 from smplcli.workflows.progress import Progress, no_progress
 from smplcli.workflows.targets import (
@@ -67,6 +76,9 @@ class EvaluationOptions:
 
     limits: tuple[str, ...] = ()
     """``metric=number`` or ``protocol/metric=number`` that must not be exceeded."""
+
+    occlusion: OcclusionSettings | None = None
+    """How to measure a network behind a patch as well; ``None`` for not at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,19 +125,22 @@ def evaluate(
         device: ``auto``, ``cpu``, or a CUDA device.
         batch_size: Samples computed at a time.
         options: Protocols and rules.
-        out: Folder for ``metrics.json`` and ``per_sample.csv``; ``None`` writes nothing.
+        out: Folder for ``metrics.json``, ``per_sample.csv`` and what was asked for besides;
+            ``None`` writes nothing.
         overwrite: Whether results that are there may be replaced.
         progress: Shows the batches.
 
     Raises:
-        ConfigError: There is no such protocol, regressor or metric.
+        ConfigError: There is no such protocol, regressor or metric, or what should be measured
+            behind a patch is no network.
         MissingFileError: Target, data, split or body are not there.
         UnreadableFileError: One of them is not what it should be, or no prediction is of the data.
         OutputExistsError: ``out`` holds results and ``overwrite`` is false.
     """
     options = options or EvaluationOptions()
-    written = () if out is None else (out / METRICS_FILE, out / PER_SAMPLE_FILE)
+    written = () if out is None else _files(out, options)
     refuse_existing(*written, overwrite=overwrite)
+    networks = options.occlusion and check_targets(target, options.occlusion)
     limits = read_limits(options.limits)
     other = None if options.compare_with is None else read_other(options.compare_with)
     ground = _open(data, split, body, device, options)
@@ -139,9 +154,15 @@ def evaluate(
     broken = exceeded(limits, report.measurements)
     if target is None:
         broken += _self_test_faults(report)
+    occlusion = None
+    if options.occlusion and networks and evaluation.is_first:
+        occlusion = analyse_occlusion(
+            networks, ground, options.occlusion, batch_size=batch_size, progress=progress
+        )
+        report = replace(report, occlusion=occlusion.report)
     report = replace(report, exceeded=broken, written=written)
     if written and evaluation.is_first:
-        _write(evaluation._replace(report=report), *written, overwrite=overwrite)
+        _write(evaluation._replace(report=report), occlusion, written, overwrite=overwrite)
     return report
 
 
@@ -303,10 +324,28 @@ def _self_test_faults(report: EvaluationReport) -> tuple[str, ...]:
     )
 
 
-def _write(evaluation: Evaluation, metrics: Path, per_sample: Path, *, overwrite: bool) -> None:
+def _files(out: Path, options: EvaluationOptions) -> tuple[Path, ...]:
+    """What an evaluation writes, the files of the occlusion analysis last."""
+    return (
+        out / METRICS_FILE,
+        out / PER_SAMPLE_FILE,
+        *(occlusion_files(out, options.occlusion) if options.occlusion else ()),
+    )
+
+
+def _write(
+    evaluation: Evaluation,
+    occlusion: Occlusion | None,
+    files: Sequence[Path],
+    *,
+    overwrite: bool,
+) -> None:
+    metrics, per_sample, *others = files
     ids = evaluation.ground.ids
     sequences = [sequence_of(imgname) for imgname, _ in ids]
     write_per_sample_csv(per_sample, ids, sequences, evaluation.samples, overwrite=overwrite)
+    if occlusion is not None:
+        write_occlusion(occlusion, evaluation.ground, others, overwrite=overwrite)
     write_json(metrics, evaluation.report.to_dict(), overwrite=overwrite)
 
 

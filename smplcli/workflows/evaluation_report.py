@@ -25,6 +25,7 @@ from smplcli.evaluation.summaries import (
 )
 from smplcli.files import sha256_of
 from smplcli.workflows.evaluation_ground import Ground, NotEvaluated, truth_label
+from smplcli.workflows.occlusion import OcclusionReport
 from smplcli.workflows.targets import body_label
 
 OCCLUDED, OTHERS = "3DPW-OCC", "other sequences"
@@ -101,6 +102,9 @@ class EvaluationReport:
 
     notes: tuple[str, ...]
     """Sentences that belong beside the numbers."""
+
+    occlusion: OcclusionReport | None = None
+    """What a patch does to the network; ``None`` unless asked for."""
 
     written: tuple[Path, ...] = ()
 
