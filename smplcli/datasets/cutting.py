@@ -36,9 +36,9 @@ CUT_SIZE = 384
 """Side of a stored crop, pixels, unless said otherwise: 160 of them are the person's square.
 
 Measured on sharp photographs, for samples of 224 pixels: 256 would leave 107 pixels of the square
-(24 to 28 dB beside a sample cut from the picture itself, 37 kB), 384 leaves 160 (26 to 32 dB,
-74 kB), 512 leaves 213 (28 to 35 dB, 120 kB). Reading takes as long as there are bytes, and 512 no
-longer reaches 2,000 augmented samples a second on one core.
+(23 to 29 dB beside a sample cut from the picture itself, 37 kB), 384 leaves 160 (26 to 32 dB,
+74 kB), 512 leaves 213 (28 to 35 dB, 120 kB). Decoding takes as long as there are pixels: 384 costs
+twice as much as 256, and `jpeg_rows` wins that back; 512 costs three times as much.
 """
 
 SMALLEST_SQUARE = 2.0

@@ -88,7 +88,7 @@ def prepare(
     """
     options = options or PrepareOptions()
     bodies = find_bodies(body) if body or options.parts else {}
-    raw = choose(read_raw(source, root, options, bodies), options)
+    raw = choose(read_raw(source, root, options, bodies, body), options)
     if dry_run:
         return look_only(raw, out, options)
     plan = describe_plan(raw, options, bodies)
@@ -106,6 +106,7 @@ def prepare(
         out,
         options,
         plan,
+        bodies=bodies,
         shards={shard.name: shard.split for shard in shards},
         resumed_shards=len(shards) - len(missing),
         images_per_second=num_read / seconds if num_read else None,

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from smplcli.conventions import COCO17_JOINTS, OPENPOSE25_JOINTS, SMPL_JOINTS, S
 from smplcli.datasets.annotations import Dropped, Picture, RawSet
 from smplcli.datasets.cutting import CUT_CONTEXT, find_problem
 from smplcli.datasets.part_maps import PART_CONTEXT
-from smplcli.datasets.schema import PART_SIZE
+from smplcli.datasets.schema import PART_SIZE, UNKNOWN_PART
 from smplcli.datasets.shards import FORMAT
 from smplcli.files import atomic_write, read_npz, sha256_of
 from smplcli.workflows.prepared_folder import ERRORS_FILE, finish, size_of
@@ -155,6 +155,7 @@ def finish_set(
     options: PrepareOptions,
     plan: Mapping[str, Any],
     *,
+    bodies: Mapping[str, BodyModel],
     shards: Mapping[str, str],
     resumed_shards: int,
     images_per_second: float | None,
@@ -166,21 +167,25 @@ def finish_set(
         out: Folder of the data set.
         options: How it was read and cut.
         plan: What ``describe_plan`` gave.
+        bodies: By gender.
         shards: Split of each shard by its file name, in order.
         resumed_shards: For the report.
         images_per_second: For the report.
     """
-    tally, entries, incomplete = _Tally(raw), [], []
+    tally, entries, incomplete, unknown = _Tally(raw), [], [], 0
     for name, split in shards.items():
-        arrays = read_npz(out / name, keys=["imgname", DROPPED])
+        arrays = read_npz(out / name, keys=["imgname", "part_map", DROPPED])
         dropped = [Dropped(*entry) for entry in json.loads(str(arrays[DROPPED]))]
         if any(who.is_failure for who in dropped):
             incomplete.append(out / name)
         tally.drop(dropped)
         names = arrays["imgname"].tolist()
+        unknown += int((arrays["part_map"][:, 0, 0] == UNKNOWN_PART).sum())
         tally.keep(split, names)
         entries.append(_describe_shard(out / name, split, len(names)))
     _write_errors(out, tally.dropped)
+    if options.parts:
+        raw = replace(raw, notes=[*raw.notes, *_part_notes(bodies, unknown, tally)])
     report = _report(raw, out, options, tally)
     if report.is_complete:
         finish(out, _manifest(raw, plan, report, entries))
@@ -193,6 +198,13 @@ def finish_set(
         images_per_second=images_per_second,
         resumed_shards=resumed_shards,
     )
+
+
+def _part_notes(bodies: Mapping[str, BodyModel], unknown: int, tally: "_Tally") -> Iterator[str]:
+    if any(body.is_demo for body in bodies.values()) and unknown < tally.kept.total():
+        yield "Part maps are those of the demo body, which fits people only roughly (--body)."
+    if unknown:
+        yield f"{unknown} people have no part map: their body or its place is not known."
 
 
 def _describe_shard(path: Path, split: str, count: int) -> dict[str, Any]:

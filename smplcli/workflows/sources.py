@@ -15,6 +15,7 @@ from smplcli.datasets.shards import Store
 from smplcli.datasets.spin import read_spin
 from smplcli.datasets.threedpw import BoxSource, read_3dpw
 from smplcli.errors import ConfigError, MissingFileError
+from smplcli.evaluation.regressors import find_regressors
 
 Source = Literal["3dpw", "mpii", "eth", "spin"]
 SPLITS = ("train", "validation", "test")
@@ -86,8 +87,16 @@ def read_raw(
     root: Path,
     options: PrepareOptions,
     bodies: Mapping[str, BodyModel],
+    body: Path | None = None,
 ) -> RawSet:
     """Read the labels of a raw data set.
+
+    Args:
+        source: Which it is.
+        root: The folder that holds it.
+        options: How it is read.
+        bodies: Bodies by gender, for 3D joints.
+        body: Where they came from; SPIN's J_regressor_extra.npy may lie beside them.
 
     Raises:
         ConfigError: There is no such source.
@@ -103,7 +112,8 @@ def read_raw(
             splits=options.splits,
             stride=options.stride,
             box=options.box,
-            bodies={gender: body for gender, body in bodies.items() if not body.is_demo},
+            bodies={gender: model for gender, model in bodies.items() if not model.is_demo},
+            extra_regressor=find_regressors([], body).get("spin49"),
         )
     if source == "mpii":
         return read_mpii(root, val_list=options.val_list)
