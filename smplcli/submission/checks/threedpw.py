@@ -104,7 +104,8 @@ def check_threedpw(members: Members, expected: Expectation | None) -> Findings:
     findings.count("sequences", len(sizes))
     findings.count("people", sum(size.num_people for size in sizes.values()))
     findings.count("person-frames", sum(s.num_people * s.num_frames for s in sizes.values()))
-    findings.problems += _incompleteness(sizes, expected)
+    is_void = findings.counts[COUNTS[2]] == findings.counts[COUNTS[3]]
+    findings.problems += _incompleteness(sizes, expected, is_void=is_void)
     findings.problems += _other_axes(errors) if errors else _upside_down(drops)
     findings.scores = challenge_scores(errors) if errors else ()
     findings.notes += _official_verdict(findings)
@@ -279,10 +280,12 @@ def _upside_down(drops: list[Floats]) -> Iterator[str]:
 
 
 def _incompleteness(
-    found: Mapping[str, SequenceSize], expected: Expectation | None
+    found: Mapping[str, SequenceSize], expected: Expectation | None, *, is_void: bool
 ) -> Iterator[str]:
     if not found:
         yield "no sequence could be read"
+    elif is_void:
+        yield "holds no result at all, only NaN"
     if expected is None:
         return
     for name, size in expected.sizes.items():

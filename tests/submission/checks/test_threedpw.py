@@ -144,6 +144,12 @@ def test_places_without_a_result_are_a_matter_of_whether_they_are_scored(check):
     assert check(member, LABELLED._replace(labels={NAME: unscored})).n_unscored == 0
 
 
+def test_a_file_of_nothing_but_nan_is_wrong(check):
+    nothing = {key: np.full_like(array, np.nan) for key, array in content().items()}
+
+    assert "only NaN" in check(nothing).problems[0]
+
+
 def test_a_file_that_the_official_evaluator_scores_nothing_of_says_so_loudly(check):
     assert "THE OFFICIAL EVALUATOR GIVES NO SCORE" in check(content()).notes[0]
 
