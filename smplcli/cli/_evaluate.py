@@ -63,6 +63,10 @@ def evaluate(
         Literal["exclude", "worst"],
         typer.Option(help="What people without a prediction count as."),
     ] = "exclude",
+    weights: Annotated[
+        Literal["averaged", "last"],
+        typer.Option(help="Weights of a run's checkpoint folder, which holds both."),
+    ] = "averaged",
     flip_test: Annotated[
         bool, typer.Option("--flip-test", help="Average with the answer to the mirror image.")
     ] = False,
@@ -127,6 +131,7 @@ def evaluate(
             protocols=tuple(protocol or ()),
             joint_regressors=tuple(joint_regressor or ()),
             missing=missing,
+            weights=weights,
             flip_test=flip_test,
             compare_with=compare,
             limits=tuple(fail_above or ()),

@@ -17,6 +17,7 @@ from smplcli.files import atomic_write, read_json, sha256_of, write_json
 log = logging.getLogger(__name__)
 
 STATE_FILE = "state.json"
+MODEL_FILE, AVERAGED_FILE = "model.safetensors", "averaged.safetensors"
 KEPT = 3
 
 
@@ -75,6 +76,28 @@ def load_newest_checkpoint(run_dir: Path, state: TrainingState) -> dict[str, obj
     return None
 
 
+def load_weights(folder: Path, *, averaged: bool) -> dict[str, Tensor]:
+    """Weights of one checkpoint, under the names that the network gives them.
+
+    Args:
+        folder: A checkpoint of a run.
+        averaged: Whether those averaged over the steps are wanted, or those of the last step.
+
+    Raises:
+        IntegrityError: The file is not there, or not as it was written.
+    """
+    file = folder / (AVERAGED_FILE if averaged else MODEL_FILE)
+    hashes = read_json(folder / STATE_FILE).get("sha256", {})
+    if not file.is_file() or sha256_of(file) != hashes.get(file.name):
+        raise IntegrityError(f"checkpoint file is damaged: {file}")
+    prefix = "module." if averaged else ""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in load_file(file).items()
+        if name.startswith(prefix)
+    }
+
+
 def _load(folder: Path, state: TrainingState) -> dict[str, object]:
     facts: dict[str, object] = read_json(folder / STATE_FILE)
     hashes = facts["sha256"]
@@ -84,8 +107,8 @@ def _load(folder: Path, state: TrainingState) -> dict[str, object]:
         if sha256_of(folder / name) != digest:
             raise IntegrityError(f"checkpoint file is damaged: {folder / name}")
     files = {name: load_file(folder / name) for name in _tensors(state)}
-    state.network.load_state_dict(files["model.safetensors"])
-    state.averaged.load_state_dict(files["averaged.safetensors"])
+    state.network.load_state_dict(files[MODEL_FILE])
+    state.averaged.load_state_dict(files[AVERAGED_FILE])
     _restore_optimizer(state.optimizer, files["optimizer.safetensors"])
     return facts
 
@@ -98,8 +121,8 @@ def _folders(run_dir: Path) -> list[Path]:
 
 def _tensors(state: TrainingState) -> dict[str, dict[str, Tensor]]:
     return {
-        "model.safetensors": _contiguous(state.network.state_dict()),
-        "averaged.safetensors": _contiguous(state.averaged.state_dict()),
+        MODEL_FILE: _contiguous(state.network.state_dict()),
+        AVERAGED_FILE: _contiguous(state.averaged.state_dict()),
         "optimizer.safetensors": _contiguous(
             {
                 f"{index}.{name}": torch.as_tensor(value)

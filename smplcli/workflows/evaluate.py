@@ -42,10 +42,12 @@ from smplcli.workflows.occlusion import (
 )
 from smplcli.workflows.progress import Progress, no_progress
 from smplcli.workflows.targets import (
+    Weights,
     is_predictions,
     open_predictor,
     prediction_notes,
     refuse_existing,
+    weights_file,
 )
 
 METRICS_FILE = "metrics.json"
@@ -67,6 +69,9 @@ class EvaluationOptions:
 
     missing: MissingRule = "exclude"
     """What people without a usable prediction count as: nothing, or the worst evaluated."""
+
+    weights: Weights = "averaged"
+    """Which, where a checkpoint holds two sets."""
 
     flip_test: bool = False
     """Whether a network sees every person a second time in a mirror, and answers the mean."""
@@ -256,11 +261,13 @@ def _predict(
         keypoints=how.keypoints,
         device=str(ground.device),
         batch_size=how.batch_size,
+        weights=how.options.weights,
         flip_test=how.options.flip_test,
         rank=rank,
         progress=how.progress,
     )
-    return predict(ground.samples), Source(str(target), sha256_of(target), how.keypoints)
+    digest = sha256_of(weights_file(target, how.options.weights))
+    return predict(ground.samples), Source(str(target), digest, how.keypoints, _habits(how))
 
 
 def _evaluate(
@@ -303,6 +310,15 @@ def _score(
         protocol.name: finish(protocol, gathered, predictions, ground.truth, ids=ids)
         for protocol in ground.protocols
     }
+
+
+def _habits(how: How) -> tuple[str, ...]:
+    """What is unusual about how a network was asked, in sentences."""
+    habits = {
+        "answers to pictures and to their mirror images were averaged": how.options.flip_test,
+        "weights of the last step, not averaged ones": how.options.weights == "last",
+    }
+    return tuple(habit for habit, is_so in habits.items() if is_so)
 
 
 def _truth_itself(ground: Ground) -> Predictions:

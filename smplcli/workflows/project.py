@@ -24,6 +24,9 @@ from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
 
 MANIFEST_FILE = "manifest.json"
 BEST_FILE = "best.safetensors"
+STATE_FILE = "state.json"
+"""What makes a folder one of the checkpoints that training goes on from."""
+
 EVALUATION_DIR = "eval"
 RAW_DATA_DIRS = {"3dpw": Path("data/3DPW"), "mpii": Path("data/mpii")}
 """Customary folders of raw data sets."""
@@ -225,7 +228,7 @@ def evaluation_target(project: Project, given: Path | None = None) -> Path:
     if given is None:
         return best_checkpoint(newest_run(project))
     if given.is_dir():
-        return best_checkpoint(given)
+        return given if (given / STATE_FILE).is_file() else best_checkpoint(given)
     if not given.exists():
         raise MissingFileError(f"checkpoint or predictions not found: {given}")
     return given

@@ -2,18 +2,25 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
+
+import torch
 
 from smplcli.body.model import BodyModel
 from smplcli.datasets.shards import PreparedSplit
-from smplcli.errors import OutputExistsError
+from smplcli.errors import ConfigError, OutputExistsError
 from smplcli.evaluation.inference import KeypointSource, index_batches, predict_samples
 from smplcli.evaluation.predictions import ImageCamera, Predictions
 from smplcli.evaluation.ranks import Rank
+from smplcli.models.network import Network, build_network
 from smplcli.models.weights import load_network
+from smplcli.training.checkpoints import AVERAGED_FILE, MODEL_FILE, load_weights
+from smplcli.training.config import read_recipe
 from smplcli.types import Ints
 from smplcli.workflows.devices import choose_device
 from smplcli.workflows.progress import Progress
 
+CONFIG_FILE = "config.toml"
 PREDICTIONS_SUFFIX = ".npz"
 
 MATCHED = {
@@ -21,6 +28,10 @@ MATCHED = {
     "row": ("predictions were taken row by row: the file does not say who is who",),
 }
 """What to know about predictions whose people have no numbers, or others than the data's."""
+
+
+Weights = Literal["averaged", "last"]
+"""Weights of a checkpoint that holds two sets: averaged over the steps, or of the last step."""
 
 
 def is_predictions(target: Path) -> bool:
@@ -34,6 +45,7 @@ def open_predictor(
     keypoints: KeypointSource,
     device: str,
     batch_size: int,
+    weights: Weights = "averaged",
     flip_test: bool = False,
     rank: Rank | None = None,
     progress: Progress,
@@ -41,19 +53,22 @@ def open_predictor(
     """Load a network and return what predicts the samples of a split with it.
 
     Args:
-        checkpoint: The weights file.
+        checkpoint: A weights file, or the folder of one of a run's checkpoints.
         keypoints: What the network is given beside the picture.
         device: ``auto``, ``cpu``, or a CUDA device.
         batch_size: Samples computed at a time.
+        weights: Which, where a checkpoint holds two sets.
         flip_test: Whether the network sees everybody a second time in a mirror.
         rank: Which of several processes this is, each of which predicts a share.
         progress: Shows the batches.
 
     Raises:
+        ConfigError: The weights of the last step are wanted of a file that holds one set.
         MissingFileError: There is no such file.
         UnreadableFileError: It is no weights file.
+        IntegrityError: The checkpoint is damaged.
     """
-    network = load_network(checkpoint, device=choose_device(device)).network
+    network = _load(checkpoint, weights, choose_device(device))
 
     def predict(samples: PreparedSplit) -> Predictions:
         batches = index_batches(len(samples), batch_size)
@@ -64,6 +79,31 @@ def open_predictor(
         return predictions if rank is None else _gathered(predictions, rank, batches)
 
     return predict
+
+
+def weights_file(checkpoint: Path, weights: Weights = "averaged") -> Path:
+    """The file that holds the weights of a checkpoint.
+
+    Raises:
+        ConfigError: The weights of the last step are wanted of a file that holds one set.
+    """
+    if checkpoint.is_dir():
+        return checkpoint / (AVERAGED_FILE if weights == "averaged" else MODEL_FILE)
+    if weights == "last":
+        raise ConfigError(
+            f"holds one set of weights, the averaged: {checkpoint}",
+            hint="Give the folder of a checkpoint, such as runs/<name>/checkpoints/step_00001000.",
+        )
+    return checkpoint
+
+
+def _load(checkpoint: Path, weights: Weights, device: torch.device) -> Network:
+    file = weights_file(checkpoint, weights)
+    if not checkpoint.is_dir():
+        return load_network(file, device=device).network
+    network = build_network(read_recipe(str(checkpoint.parents[1] / CONFIG_FILE)).model)
+    network.load_state_dict(load_weights(checkpoint, averaged=weights == "averaged"))
+    return network.eval().to(device)
 
 
 def _gathered(predictions: Predictions, rank: Rank, batches: Sequence[Ints]) -> Predictions:

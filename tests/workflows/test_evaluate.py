@@ -7,17 +7,22 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from torch.optim.swa_utils import AveragedModel
 
 from smplcli.errors import (
     ConfigError,
+    IntegrityError,
     MissingFileError,
     OutputExistsError,
     UnreadableFileError,
 )
 from smplcli.models.config import ModelConfig
 from smplcli.models.network import build_network
-from smplcli.models.weights import save_network
+from smplcli.models.weights import load_network, save_network
+from smplcli.training.checkpoints import TrainingState, save_checkpoint
+from smplcli.training.config import read_recipe, recipe_to_toml
 from smplcli.workflows import evaluate as workflow
+from smplcli.workflows.evaluate import EvaluationOptions
 from tests.evaluation.prepared import ARGUE, WALK, write_prepared, write_truth
 
 evaluate = partial(workflow.evaluate, split="test")
@@ -256,3 +261,50 @@ def test_a_file_that_is_neither_checkpoint_nor_predictions_is_refused(data, tmp_
 def test_a_batch_of_nobody_is_refused(data, checkpoint):
     with pytest.raises(ConfigError, match="batch_size"):
         evaluate(checkpoint, data, batch_size=0)
+
+
+def step_folder(tmp_path, checkpoint):
+    """A checkpoint as training leaves it, whose averaged weights are another network's."""
+    network = load_network(checkpoint).network
+    averaged = AveragedModel(network)
+    with torch.no_grad():
+        averaged.module.mean_rot6d.add_(0.3)
+    optimizer = torch.optim.SGD(network.parameters())
+    save_checkpoint(tmp_path, 7, TrainingState(network, averaged, optimizer), {})
+    recipe = read_recipe("demo").model_copy(update={"model": TINY})
+    (tmp_path / "config.toml").write_text(recipe_to_toml(recipe))
+    return tmp_path / "checkpoints/step_00000007"
+
+
+def test_the_two_sets_of_weights_of_a_checkpoint_are_measured_by_name(data, checkpoint, tmp_path):
+    folder = step_folder(tmp_path, checkpoint)
+
+    averaged = evaluate(folder, data)
+    last = evaluate(folder, data, options=EvaluationOptions(weights="last"))
+
+    assert values(last) == values(evaluate(checkpoint, data))
+    assert values(averaged) != values(last)
+    assert averaged.target_sha256 != last.target_sha256
+    assert "weights of the last step, not averaged ones" in last.notes
+
+
+def test_a_file_with_one_set_of_weights_has_no_last_ones(data, checkpoint):
+    with pytest.raises(ConfigError, match="one set of weights"):
+        evaluate(checkpoint, data, options=EvaluationOptions(weights="last"))
+
+
+def test_a_damaged_checkpoint_is_refused(data, checkpoint, tmp_path):
+    folder = step_folder(tmp_path, checkpoint)
+    file = folder / "averaged.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+
+    with pytest.raises(IntegrityError, match="averaged"):
+        evaluate(folder, data)
+
+
+def test_a_network_that_sees_a_mirror_too_says_so_and_answers_otherwise(data, checkpoint):
+    once = evaluate(checkpoint, data)
+    twice = evaluate(checkpoint, data, options=EvaluationOptions(flip_test=True))
+
+    assert values(once) != values(twice)
+    assert "answers to pictures and to their mirror images were averaged" in twice.notes
