@@ -13,7 +13,7 @@ from smplcli.body.layer import JointsLayer, Skeleton
 from smplcli.body.model import BodyModel
 from smplcli.conventions import NUM_JOINTS
 from smplcli.datasets.annotations import SequenceSize
-from smplcli.datasets.sequences import sequence_sizes
+from smplcli.datasets.sequences import num_dropped, sequence_sizes
 from smplcli.datasets.shards import PreparedSplit, open_prepared, prepared_splits
 from smplcli.errors import UnreadableFileError
 from smplcli.evaluation.inference import KeypointSource
@@ -149,10 +149,18 @@ def _split_names(data: Path, options: SplitOptions) -> tuple[str, ...]:
 
     Raises:
         ConfigError: The course is to take several.
-        UnreadableFileError: The data set lacks one that the challenge wants.
+        UnreadableFileError: The data set lacks one that the challenge wants, or rows of the one
+            that the course does.
     """
     if options.format == "eth-mp":
-        return (course_split(options.splits),)
+        split = course_split(options.splits)
+        dropped = num_dropped(data, split)
+        if dropped:
+            raise UnreadableFileError(
+                f"data set left {dropped} rows of {split} out, and the course wants all: {data}",
+                hint="Mend the pictures that its errors.jsonl lists, and prepare it again.",
+            )
+        return (split,)
     if options.splits:
         return tuple(options.splits)
     there = prepared_splits(data)

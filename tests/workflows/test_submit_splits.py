@@ -222,9 +222,18 @@ def test_the_course_has_no_place_for_gaps(eth, tmp_path):
 def test_rows_that_were_not_prepared_are_missed(tmp_path):
     counts = {"test": {"kept": 6, "dropped": {"picture not found": 2}, "published": 8}}
     data = write_video_data(tmp_path / "set", source="eth", sequences={}, counts=counts)
+    preds = write_truth(tmp_path / "preds.npz", data)
 
-    with pytest.raises(RefusedError, match="holds 6 rows, must hold 8"):
-        submit(write_truth(tmp_path / "preds.npz", data), data, tmp_path / "out.csv")
+    with pytest.raises(UnreadableFileError, match="left 2 rows of test out"):
+        submit(preds, data, tmp_path / "out.csv")
+
+
+def test_a_file_without_the_rows_that_were_not_prepared_is_wrong(eth, tmp_path):
+    path = submit(write_truth(tmp_path / "preds.npz", eth), eth, tmp_path / "out.csv").path
+    counts = {"test": {"kept": 6, "dropped": {"picture not found": 2}, "published": 8}}
+    other = write_video_data(tmp_path / "set", source="eth", sequences={}, counts=counts)
+
+    assert "holds 6 rows, must hold 8" in check_submission(path, other).problems[0]
 
 
 def test_the_course_takes_one_split(eth, tmp_path):
