@@ -74,6 +74,19 @@ def test_what_the_crop_shows_lies_where_its_matrix_says(tmp_path, size, scale, r
         assert np.abs(back - place).max() < 0.05
 
 
+def test_the_orientation_tag_is_not_obeyed_as_labels_count_stored_pixels(tmp_path):
+    coded = cv2.imencode(".jpg", dots(LANDSCAPE, [[150.0, 140.0]]))[1].tobytes()
+    turned = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    segment = b"\xff\xe1" + (len(turned) + 2).to_bytes(2, "big") + turned
+    (tmp_path / "turned.jpg").write_bytes(coded[:2] + segment + coded[2:])
+
+    image = read_reduced(tmp_path / "turned.jpg", reduction=2)
+
+    assert image.size == LANDSCAPE
+    assert image.pixels.shape == (180, 320, 3)
+    assert image.pixels[70, 75].min() > 200
+
+
 @given(
     x=st.floats(-200, 900), y=st.floats(-200, 600), scale=st.floats(0.05, 8), size=st.booleans()
 )
