@@ -11,12 +11,13 @@ from smplcli.body.files import load_body
 from smplcli.body.joint_sets import joint_set
 from smplcli.body.layer import JointsLayer, Skeleton
 from smplcli.body.model import BodyModel
-from smplcli.conventions import NUM_JOINTS
+from smplcli.conventions import NUM_JOINTS, SCALE_PIXELS
 from smplcli.datasets.annotations import SequenceSize
 from smplcli.datasets.sequences import num_dropped, sequence_sizes
 from smplcli.datasets.shards import PreparedSplit, open_prepared, prepared_splits
 from smplcli.errors import UnreadableFileError
 from smplcli.evaluation.inference import KeypointSource
+from smplcli.evaluation.matching import Places
 from smplcli.evaluation.predictions import (
     Predictions,
     SampleId,
@@ -187,7 +188,8 @@ def _predict(
     ids = [sample_ids(split.field("imgname"), split.field("person_id")) for split in samples]
     stated = sequence_sizes(data)
     if is_predictions(target):
-        matched = match_predictions(target, [identity for own in ids for identity in own])
+        wanted = [identity for own in ids for identity in own]
+        matched = match_predictions(target, wanted, _places(samples))
         ends = np.cumsum([len(own) for own in ids])[:-1]
         fields = (matched.full_pose, matched.betas, matched.is_missing)
         pieces = zip(*(np.split(field, ends) for field in fields), strict=True)
@@ -207,6 +209,15 @@ def _predict(
     usable = [is_finite(own) for own in predictions]
     parts = zip(samples, ids, sizes, predictions, usable, strict=True)
     return [_Split(*part) for part in parts], notes
+
+
+def _places(samples: Sequence[PreparedSplit]) -> Places:
+    """Where the people of all splits are in their pictures, as `evaluate` tells them apart."""
+    center, scale, size = (
+        np.concatenate([split.field(name) for split in samples]).astype(np.float64)
+        for name in ("center", "scale", "image_size")
+    )
+    return Places(center, SCALE_PIXELS * scale, size)
 
 
 def _write_challenge(file: BinaryIO, work: _Work) -> int:
