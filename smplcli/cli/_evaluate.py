@@ -18,6 +18,7 @@ from smplcli.cli._options import (
     TargetArgument,
 )
 from smplcli.cli._output import (
+    command_line,
     exit_if_incomplete,
     is_first_process,
     note,
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
     from smplcli.workflows.evaluation_report import EvaluationReport
     from smplcli.workflows.occlusion import OcclusionReport
 
-COLUMNS = ("metric", "value", "95 % interval", "mean over", "aligned by", "samples")
+COLUMNS = ("metric", "value", "95 %", "mean over", "aligned by", "people")
 OCCLUSION_COLUMNS = ("network", "without patch", "mean of places", "worst place")
-DIFFERENCE_COLUMNS = ("metric", "here", "there", "difference", "95 % interval", "samples")
+DIFFERENCE_COLUMNS = ("metric", "here", "there", "difference", "95 %", "people")
 
 
 def evaluate(
@@ -136,6 +137,7 @@ def evaluate(
             compare_with=compare,
             limits=tuple(fail_above or ()),
             occlusion=behind if occlusion or others else None,
+            command=command_line(),
         ),
         out=out or (target and default_evaluation_dir(target, split)),
         overwrite=overwrite,
@@ -215,4 +217,4 @@ def _difference_rows(differences: "Iterable[Difference]") -> list[tuple[object, 
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    return "-" if low is None or high is None else f"{low:.1f} to {high:.1f}"
+    return "-" if low is None or high is None else f"{low:.1f}..{high:.1f}"

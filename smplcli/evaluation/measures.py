@@ -136,7 +136,7 @@ def vertex_distances(
     measures: Mapping[str, tuple[str, Callable[[Pair], Floats]]] = {
         "no": (joints.root_label, partial(_vertex_distances, joints)),
         "vertices": (FITTED, _fitted_vertices),
-        "joints": (f"{FITTED} of {joints.label}", partial(_vertices_by_joints, joints)),
+        "joints": (f"fit of {joints.label}", partial(_vertices_by_joints, joints)),
     }
     root, measure = measures[fitted]
     return Metric(label, "mm", "vertices", root, measure, needs_vertices=True)
@@ -146,7 +146,7 @@ def joint_angles(
     label: str, names: tuple[str, ...], parts: tuple[int, ...], *, turned_by: Joints | None = None
 ) -> Metric:
     """Mean angle of global orientations, as they are or turned by the similarity fit of joints."""
-    root = UNMOVED if turned_by is None else "rotation of the fit"
+    root = UNMOVED if turned_by is None else "fit's rotation"
     measure = partial(_angles, list(parts), turned_by)
     return Metric(label, "deg", f"{len(parts)} parts", root, measure, names)
 
@@ -169,7 +169,7 @@ def coordinates(label: str, joints: Joints) -> Metric:
 
 def heights(label: str) -> Metric:
     """How much taller or smaller the body at rest is."""
-    return Metric(label, "mm", "body at rest", UNMOVED, _heights)
+    return Metric(label, "mm", "rest pose", UNMOVED, _heights)
 
 
 def accelerations(label: str, joints: Joints) -> Metric:
@@ -188,7 +188,7 @@ def reprojections(label: str, joints: Joints) -> Metric:
     """Distance of projected joints from labelled keypoints, relative to the person's square."""
     return Metric(
         label,
-        f"px of {REFERENCE_SIDE:.0f}",
+        f"px/{REFERENCE_SIDE:.0f}",
         joints.label,
         UNMOVED,
         partial(_reprojections, joints),

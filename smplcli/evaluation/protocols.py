@@ -124,8 +124,8 @@ SMPL24 = Protocol(
         ("pa_pve", vertex_distances("PA-PVE", _SMPL, fitted="vertices")),
         *_ANGLES,
         ("height", heights("height")),
-        ("acceleration", accelerations("acceleration", _SMPL)),
-        ("reprojection", reprojections("reprojection", _KEYPOINTS)),
+        ("acceleration", accelerations("accel", _SMPL)),
+        ("reprojection", reprojections("2D error", _KEYPOINTS)),
     ),
 )
 
@@ -154,7 +154,7 @@ LSP14 = Protocol(
         ("mpjpe", joint_distances("MPJPE", _LSP)),
         ("pa_mpjpe", joint_distances("PA-MPJPE", _LSP, fitted=True)),
         ("pve", vertex_distances("PVE", _LSP)),
-        ("acceleration", accelerations("acceleration", _LSP)),
+        ("acceleration", accelerations("accel", _LSP)),
     ),
 )
 

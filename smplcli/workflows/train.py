@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,10 @@ from smplcli.workflows.project import BEST_FILE
 
 CONFIG_FILE = "config.toml"
 VALIDATION_BATCH = 64
+VALIDATION = replace(
+    SMPL24, metrics={name: SMPL24.metrics[name] for name in ("mpjpe", "pa_mpjpe", "pve", "mpjae")}
+)
+"""What is measured while training: what tells which step is best, and little more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,13 +196,13 @@ def _save_best(
 
 
 def _validator(split: PreparedSplit, model: BodyModel) -> Callable[[Network], dict[str, float]]:
-    posers, truth = neutral_posers(model, SMPL24), truth_of(split)
+    posers, truth = neutral_posers(model, VALIDATION), truth_of(split)
     batches = index_batches(len(split), VALIDATION_BATCH)
 
     def validate(network: Network) -> dict[str, float]:
         predictions = predict_samples(network, split, batches)
-        scores = score_predictions(SMPL24, posers, predictions, truth, batches)
-        measured = summarise(SMPL24, scores, split=split.name, body=model.name)
+        scores = score_predictions(VALIDATION, posers, predictions, truth, batches)
+        measured = summarise(VALIDATION, scores, split=split.name, body=model.name)
         return {m.metric: float("nan") if m.value is None else m.value for m in measured}
 
     return validate

@@ -73,8 +73,8 @@ def test_every_number_says_what_it_is(data, tmp_path):
         ("PVE", "mm", "vertices", "pelvis"),
         ("PA-PVE", "mm", "vertices", "similarity fit"),
         ("MPJAE", "deg", "9 parts", "none"),
-        ("PA-MPJAE", "deg", "9 parts", "rotation of the fit"),
-        ("height", "mm", "body at rest", "none"),
+        ("PA-MPJAE", "deg", "9 parts", "fit's rotation"),
+        ("height", "mm", "rest pose", "none"),
     ]
     for number in report.measurements:
         assert (number.protocol, number.split, number.count) == ("smpl24", "test", 5)
