@@ -170,9 +170,15 @@ def _check(
 
 
 def _print_check(report: "CheckReport") -> None:
-    verdict = "sound" if report.is_complete else "wrong" if report.problems else "incomplete"
+    verdict = (
+        "sound"
+        if report.is_complete
+        else "wrong"
+        if report.problems or report.doubts
+        else "incomplete"
+    )
     print_line(f"{report.path}: {report.format}, {verdict}")
-    for text in report.problems:
+    for text in (*report.problems, *report.doubts):
         print_line(f"problem: {text}")
     _note_contents(report.counts, report.notes)
     rows = [(s.label, _number(s), s.joint_set, s.root, s.num_people) for s in report.scores]

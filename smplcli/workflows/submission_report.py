@@ -114,4 +114,5 @@ def common_notes(check: CheckReport) -> Iterator[str]:
     """What every report says of its file."""
     if check.is_demo:
         yield "synthetic people or the demo body: marked DEMO inside and outside, not a result"
+    yield from (f"unless the method itself is to blame, {doubt}" for doubt in check.doubts)
     yield from check.notes

@@ -239,3 +239,15 @@ def test_a_file_without_the_rows_that_were_not_prepared_is_wrong(eth, tmp_path):
 def test_the_course_takes_one_split(eth, tmp_path):
     with pytest.raises(ConfigError, match="eth-mp takes one split"):
         submit(tmp_path / "preds.npz", eth, tmp_path / "out.csv", splits=["train", "test"])
+
+
+def test_a_method_that_turns_everybody_is_told_so_and_not_refused(data, tmp_path):
+    pose = np.load(write_truth(tmp_path / "truth.npz", data, ALL))["pose"].copy()
+    turned = Rotation.from_rotvec([0, np.pi / 2, 0]) * Rotation.from_rotvec(pose[:, :3])
+    pose[:, :3] = turned.as_rotvec()
+    preds = write_truth(tmp_path / "preds.npz", data, ALL, pose=pose)
+
+    report = submit(preds, data, tmp_path / "out.zip")
+
+    assert any("unless the method itself is to blame, bodies of" in note for note in report.notes)
+    assert not check_submission(report.path, data).is_complete

@@ -71,7 +71,7 @@ def check_agora(members: Members) -> Findings:
     findings.problems += _numbering(people)
     findings.problems += _pixel_problems(pixels)
     if upright and np.median(upright) < -UPSIDE_DOWN:
-        findings.problems.append(
+        findings.doubts.append(
             "people stand on their heads: y must point down, as in the camera's frame"
         )
     if not people:

@@ -59,9 +59,9 @@ def check_emdb(members: Members) -> Findings:
     findings.count("frames", sum(map(len, frames.values())))
     findings.problems += _numbering(frames)
     if upright and np.median(upright) < -UPRIGHT:
-        findings.problems.append(
-            "people stand on their heads: rotations must lead to the camera's axes, with y down,"
-            " and not to the world's"
+        findings.doubts.append(
+            "people stand on their heads: rotations must lead to the camera's axes, with y"
+            " down, and not to the world's"
         )
     if not frames:
         findings.problems.append("no frame could be read")

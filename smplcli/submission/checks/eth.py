@@ -88,6 +88,9 @@ def check_eth(
         return findings
     joints3d = table.values.reshape(-1, 49, 3)
     findings.problems += _value_problems(joints3d)
+    if not findings.problems:
+        fault = axes_fault(joints3d[:, NOSE, 1] - joints3d[:, list(ANKLES), 1].mean(axis=1))
+        findings.doubts += [fault] if fault else []
     if not findings.problems and true_joints3d is not None:
         _compare(joints3d, true_joints3d, findings)
     return findings
@@ -198,10 +201,6 @@ def _place_problems(joints3d: Floats) -> Iterator[str]:
             return
     if np.median(np.linalg.norm(joints3d[:, PELVIS], axis=-1)) > FAR_PELVIS:
         yield "bodies carry a translation; they must stay where SMPL's function puts them"
-        return
-    fault = axes_fault(joints3d[:, NOSE, 1] - joints3d[:, list(ANKLES), 1].mean(axis=1))
-    if fault:
-        yield fault
 
 
 def _compare(joints3d: Floats, true: Floats, findings: Findings) -> None:
@@ -214,12 +213,12 @@ def _compare(joints3d: Floats, true: Floats, findings: Findings) -> None:
     for name, turn in HALF_TURNS.items():
         turned = course_score(pred * turn, true).value
         if value > OTHER_AXES_MM and turned < CLEARLY_BETTER * value:
-            findings.problems.append(
+            findings.doubts.append(
                 f"bodies fit the labels once they are turned by half about {name}"
                 f" ({turned:.0f} mm instead of {value:.0f}): axes must be the camera's"
             )
-    if not findings.problems:
-        findings.problems += _other_rows(pred, true)
+    if not findings.doubts:
+        findings.doubts += _other_rows(pred, true)
 
 
 def _other_rows(pred: Floats, true: Floats) -> Iterator[str]:

@@ -40,6 +40,9 @@ class CheckReport:
     problems: tuple[str, ...]
     """One sentence for each thing that the leaderboard would refuse or misread."""
 
+    doubts: tuple[str, ...]
+    """The same for what a poor method may be to blame for as well as a wrong file."""
+
     notes: tuple[str, ...]
     """What whoever uploads the file should know; nothing of it is wrong by itself."""
 
@@ -52,7 +55,7 @@ class CheckReport:
     @property
     def is_complete(self) -> bool:
         """Whether nothing is wrong and nothing is lacking."""
-        return not self.problems and not self.n_unscored
+        return not (self.problems or self.doubts or self.n_unscored)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-like form."""
@@ -70,6 +73,7 @@ class Findings:
     """What has been seen so far."""
 
     problems: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     is_demo: bool = False
@@ -88,6 +92,7 @@ class Findings:
             is_demo=self.is_demo,
             counts=self.counts,
             problems=_shortened(self.problems),
+            doubts=_shortened(self.doubts),
             notes=_shortened(self.notes),
             n_unscored=self.n_unscored,
             scores=self.scores,

@@ -106,7 +106,7 @@ def check_threedpw(members: Members, expected: Expectation | None) -> Findings:
     findings.count("person-frames", sum(s.num_people * s.num_frames for s in sizes.values()))
     is_void = findings.counts[COUNTS[2]] == findings.counts[COUNTS[3]]
     findings.problems += _incompleteness(sizes, expected, is_void=is_void)
-    findings.problems += _other_axes(errors) if errors else _upside_down(drops)
+    findings.doubts += _other_axes(errors) if errors else _upside_down(drops)
     findings.scores = challenge_scores(errors) if errors else ()
     findings.notes += _official_verdict(findings)
     return findings
@@ -224,7 +224,7 @@ def _compare(
     joints, rotations = true_joints(labels, expected.body_of)
     none = {key: np.full((len(lacking), *shape), np.nan) for key, shape in TRAILING.items()}
     given = {key: picked.get(key, none[key])[~lacking] for key in TRAILING}
-    findings.problems += _other_order(name, labels, given[JOINTS], joints)
+    findings.doubts += _other_order(name, labels, given[JOINTS], joints)
     yield challenge_errors(given[JOINTS], given[ORIENTATIONS], joints, rotations)
 
 

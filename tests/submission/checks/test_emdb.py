@@ -70,7 +70,9 @@ def test_rotations_may_have_any_shape_that_the_loader_takes(check):
     ],
 )
 def test_damaged_results_are_named(check, files, words):
-    assert any(words in problem for problem in check(files).problems)
+    findings = check(files)
+
+    assert any(words in problem for problem in [*findings.problems, *findings.doubts])
 
 
 def test_a_link_is_hostile(check, tmp_path):

@@ -211,7 +211,7 @@ def test_damaged_content_is_named(check, member, words):
 
 
 def test_people_who_stand_on_their_heads_are_in_the_worlds_axes(check):
-    assert "stand on their heads" in check(upside_down(content())).problems[0]
+    assert "stand on their heads" in check(upside_down(content())).doubts[0]
 
 
 def test_axes_of_the_world_are_told_by_the_labels(check):
@@ -221,15 +221,15 @@ def test_axes_of_the_world_are_told_by_the_labels(check):
         "orientations": turn @ content()["orientations"],
     }
 
-    assert check(world).problems == []
-    assert "turned against the labels, by 90 degrees" in check(world, LABELLED).problems[0]
+    assert check(world).doubts == []
+    assert "turned against the labels, by 90 degrees" in check(world, LABELLED).doubts[0]
 
 
 def test_people_in_another_order_are_told_by_the_labels(check):
     exchanged = {key: value[::-1].copy() for key, value in content().items()}
 
-    assert check(exchanged).problems == []
-    assert "people 0 and 1 fit each other's labels" in check(exchanged, LABELLED).problems[0]
+    assert check(exchanged).doubts == []
+    assert "people 0 and 1 fit each other's labels" in check(exchanged, LABELLED).doubts[0]
 
 
 @pytest.mark.parametrize(
