@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -111,6 +112,11 @@ def is_first_process() -> bool:
 def printable(text: str) -> str:
     """The text with its control characters spelled out: file names may hold any."""
     return text.translate(CONTROL_CHARACTERS)
+
+
+def command_line() -> str:
+    """The command that runs, as one would type it in a shell."""
+    return shlex.join(["smplcli", *sys.argv[1:]])
 
 
 def show_progress(items: Iterable[T], label: str, /) -> Iterable[T]:

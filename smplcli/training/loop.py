@@ -30,6 +30,7 @@ from smplcli.types import Floats
 
 logger = logging.getLogger(__name__)
 
+LOG_FILE = "log.jsonl"
 LOG_EVERY = 20
 """Steps per line of the log."""
 
@@ -98,7 +99,7 @@ def run_training(run: Run, progress: Callable[[Iterable[int], str], Iterable[int
     schedule = run.recipe.schedule
     poses = run.samples.split.field("pose")[run.samples.split.field("has_smpl") > 0]
     lesson = _Lesson(Losses(run.recipe.losses, run.joints).to(run.device), poses)
-    log = _Log(run.run_dir / "log.jsonl")
+    log = _Log(run.run_dir / LOG_FILE)
     with defer_signals() as signals:
         steps = progress(range(first, schedule.steps), "train")
         for step, batch in zip(steps, _loader(run, first), strict=True):
@@ -192,7 +193,7 @@ def _validate(run: Run, state: TrainingState, step: int, log: "_Log") -> None:
 
 
 class _Log:
-    """Lines of ``log.jsonl``: mean losses of the last steps, and how fast they went."""
+    """Lines of the log: mean losses of the last steps, and how fast they went."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

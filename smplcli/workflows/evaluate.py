@@ -41,6 +41,7 @@ from smplcli.workflows.occlusion import (
     write_occlusion,
 )
 from smplcli.workflows.progress import Progress, no_progress
+from smplcli.workflows.report import REPORT_FILE, write_report
 from smplcli.workflows.targets import (
     Weights,
     is_predictions,
@@ -84,6 +85,9 @@ class EvaluationOptions:
 
     occlusion: OcclusionSettings | None = None
     """How to measure a network behind a patch as well; ``None`` for not at all."""
+
+    command: str = ""
+    """How the evaluation was started, for the report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +134,8 @@ def evaluate(
         device: ``auto``, ``cpu``, or a CUDA device.
         batch_size: Samples computed at a time.
         options: Protocols and rules.
-        out: Folder for ``metrics.json``, ``per_sample.csv`` and what was asked for besides;
-            ``None`` writes nothing.
+        out: Folder for ``metrics.json``, ``per_sample.csv``, ``report.html`` and what was asked
+            for besides; ``None`` writes nothing.
         overwrite: Whether results that are there may be replaced.
         progress: Shows the batches.
 
@@ -167,7 +171,8 @@ def evaluate(
         report = replace(report, occlusion=occlusion.report)
     report = replace(report, exceeded=broken, written=written)
     if written and evaluation.is_first:
-        _write(evaluation._replace(report=report), occlusion, written, overwrite=overwrite)
+        evaluation = evaluation._replace(report=report)
+        _write(evaluation, occlusion, written, target, options.command, overwrite=overwrite)
     return report
 
 
@@ -345,6 +350,7 @@ def _files(out: Path, options: EvaluationOptions) -> tuple[Path, ...]:
     return (
         out / METRICS_FILE,
         out / PER_SAMPLE_FILE,
+        out / REPORT_FILE,
         *(occlusion_files(out, options.occlusion) if options.occlusion else ()),
     )
 
@@ -353,15 +359,18 @@ def _write(
     evaluation: Evaluation,
     occlusion: Occlusion | None,
     files: Sequence[Path],
+    target: Path | None,
+    command: str,
     *,
     overwrite: bool,
 ) -> None:
-    metrics, per_sample, *others = files
+    metrics, per_sample, page, *others = files
     ids = evaluation.ground.ids
     sequences = [sequence_of(imgname) for imgname, _ in ids]
     write_per_sample_csv(per_sample, ids, sequences, evaluation.samples, overwrite=overwrite)
     if occlusion is not None:
         write_occlusion(occlusion, evaluation.ground, others, overwrite=overwrite)
+    write_report(page, evaluation, occlusion, target=target, command=command, overwrite=overwrite)
     write_json(metrics, evaluation.report.to_dict(), overwrite=overwrite)
 
 
