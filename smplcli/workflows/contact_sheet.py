@@ -30,6 +30,9 @@ CELL = 256
 CONTEXT = 1.5
 """Side of what is shown over that of the person's square; crops hold more."""
 
+LINE = 13
+"""Height of a line of text, pixels."""
+
 BODY_OPACITY = 0.6
 SQUARE = (255, 255, 255)
 SIDES = {"left": (80, 220, 255), "right": (255, 130, 60)}
@@ -125,8 +128,7 @@ def _draw_keypoints(cell: Pixels, keypoints: Floats, image_to_cell: Floats) -> N
 
 
 def _write(cell: Pixels, text: str, line: int) -> None:
-    place = (3, 11 + 12 * line)
-    for colour, thickness in (((0, 0, 0), 3), (SQUARE, 1)):
-        cv2.putText(
-            cell, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.36, colour, thickness, cv2.LINE_AA
-        )
+    top = LINE * line
+    cell[top : top + LINE] //= 3
+    place = (3, top + LINE - 4)
+    cv2.putText(cell, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.36, SQUARE, 1, cv2.LINE_AA)

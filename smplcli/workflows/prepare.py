@@ -92,25 +92,27 @@ def prepare(
     if dry_run:
         return look_only(raw, out, options)
     plan = describe_plan(raw, options, bodies)
-    claim(out, plan, overwrite=overwrite)
     shards = list(_split_up(raw.pictures))
-    missing = [shard for shard in shards if not (out / shard.name).exists()]
     work = partial(_prepare_shard, out, options, body)
-    start = monotonic()
-    for _ in run_tasks(work, missing, jobs=jobs, backend=backend, progress=progress, label=source):
-        pass
-    seconds = monotonic() - start
-    num_read = sum(len(shard.pictures) for shard in missing)
-    return finish_set(
-        raw,
-        out,
-        options,
-        plan,
-        bodies=bodies,
-        shards={shard.name: shard.split for shard in shards},
-        resumed_shards=len(shards) - len(missing),
-        images_per_second=num_read / seconds if num_read else None,
-    )
+    with claim(out, plan, overwrite=overwrite):
+        missing = [shard for shard in shards if not (out / shard.name).exists()]
+        start = monotonic()
+        for _ in run_tasks(
+            work, missing, jobs=jobs, backend=backend, progress=progress, label=source
+        ):
+            pass
+        seconds = monotonic() - start
+        num_read = sum(len(shard.pictures) for shard in missing)
+        return finish_set(
+            raw,
+            out,
+            options,
+            plan,
+            bodies=bodies,
+            shards={shard.name: shard.split for shard in shards},
+            resumed_shards=len(shards) - len(missing),
+            images_per_second=num_read / seconds if num_read else None,
+        )
 
 
 def _split_up(pictures: Sequence[Picture]) -> Iterator[_Shard]:

@@ -1,11 +1,14 @@
 """The folder of a data set while it is being prepared: who may write to it, and what is done."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from smplcli.datasets.schema import MANIFEST_FILE
-from smplcli.errors import ConfigError, OutputExistsError
+from smplcli.errors import ConfigError, OutputExistsError, ResourceError
 from smplcli.files import TEMPORARY_PREFIX, read_json, write_json
 
 PLAN_FILE = "plan.json"
@@ -15,34 +18,66 @@ ERRORS_FILE = "errors.jsonl"
 """What could not be prepared, a JSON object per line."""
 
 
-def claim(out: Path, plan: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Make a folder ready for a plan, keeping the shards of an unfinished run of the same.
+@contextmanager
+def claim(out: Path, plan: Mapping[str, Any], *, overwrite: bool) -> Iterator[None]:
+    """Make a folder ready for a plan, and keep other processes from it inside the block.
+
+    The shards of an unfinished run of the same plan stay.
 
     Args:
-        out: The folder.
+        out: The folder, which is made if it is not there.
         plan: Everything that decides what the data set holds.
         overwrite: Remove the data set that is there, finished or not.
 
     Raises:
         ConfigError: The folder holds the beginning of another data set.
         OutputExistsError: It holds a finished one.
+        ResourceError: Another process is at work in it, or it cannot be written.
     """
-    if overwrite:
-        names = (MANIFEST_FILE, PLAN_FILE, ERRORS_FILE)
-        for path in [*(out / name for name in names), *out.glob("*-[0-9]*.npz")]:
-            path.unlink(missing_ok=True)
-    if (out / MANIFEST_FILE).exists():
-        raise OutputExistsError(
-            f"data set exists: {out}", hint="Choose another folder or pass --overwrite."
-        )
-    if (out / PLAN_FILE).exists() and read_json(out / PLAN_FILE) != plan:
-        raise ConfigError(
-            f"folder holds the beginning of another data set: {out}",
-            hint="Repeat its options, choose another folder or pass --overwrite.",
-        )
-    for left_over in out.glob(f"{TEMPORARY_PREFIX}*"):
-        left_over.unlink(missing_ok=True)
-    write_json(out / PLAN_FILE, plan)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(
+            f"cannot write: {out}", hint="Choose a folder that you may write to."
+        ) from error
+    with _lock(out):
+        if overwrite:
+            names = (MANIFEST_FILE, PLAN_FILE, ERRORS_FILE)
+            for path in [*(out / name for name in names), *out.glob("*-[0-9]*.npz")]:
+                path.unlink(missing_ok=True)
+        if (out / MANIFEST_FILE).exists():
+            raise OutputExistsError(
+                f"data set exists: {out}", hint="Choose another folder or pass --overwrite."
+            )
+        if (out / PLAN_FILE).exists() and read_json(out / PLAN_FILE) != plan:
+            raise ConfigError(
+                f"folder holds the beginning of another data set: {out}",
+                hint="Repeat its options, choose another folder or pass --overwrite.",
+            )
+        for left_over in out.glob(f"{TEMPORARY_PREFIX}*"):
+            left_over.unlink(missing_ok=True)
+        write_json(out / PLAN_FILE, plan)
+        yield
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    if os.name != "posix":  # nobody is kept out
+        yield
+        return
+    fcntl = import_module("fcntl")
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ResourceError(
+                f"another process is preparing data in: {folder}",
+                hint="Wait until it has finished, or choose another folder.",
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)  # which lets go of the folder as well
 
 
 def finish(out: Path, manifest: Mapping[str, Any]) -> None:

@@ -112,11 +112,11 @@ def render(
         UnreadableFileError: One of them is not what it should be.
     """
     supplies = _gather(count=count, seed=seed, poses=poses, backgrounds=backgrounds, body=body)
-    claim(out, supplies.plan, overwrite=overwrite)
     shards = list(_shards(count))
-    missing = [shard for shard in shards if not (out / shard.name).exists()]
-    _draw(out, supplies, missing, jobs=jobs, progress=progress)
-    found = _write_manifest(out, supplies, shards)
+    with claim(out, supplies.plan, overwrite=overwrite):
+        missing = [shard for shard in shards if not (out / shard.name).exists()]
+        _draw(out, supplies, missing, jobs=jobs, progress=progress)
+        found = _write_manifest(out, supplies, shards)
     counts = Counter[str]()
     for shard in shards:
         counts[shard.split] += shard.size

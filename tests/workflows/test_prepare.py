@@ -246,6 +246,23 @@ def test_other_labels_do_not_go_on_with_an_unfinished_set(raw, tmp_path):
         prepare_raw(other, tmp_path / "out")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="locks folders")
+def test_two_processes_do_not_prepare_in_one_folder(raw, tmp_path):
+    def meanwhile(items, _label):
+        with pytest.raises(ResourceError, match="another process is preparing data in"):
+            prepare_raw(raw, tmp_path / "out")
+        return items
+
+    assert prepare_raw(raw, tmp_path / "out", progress=meanwhile).is_complete
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(raw, tmp_path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ResourceError, match="cannot write"):
+        prepare_raw(raw, tmp_path / "file" / "out")
+
+
 def test_a_root_that_is_not_there_is_named(tmp_path):
     with pytest.raises(MissingFileError, match="root of spin not found: .*nowhere"):
         prepare_raw(tmp_path / "nowhere", tmp_path / "out")
