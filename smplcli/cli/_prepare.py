@@ -113,10 +113,16 @@ def prepare(
     for name, raw in roots.items():
         note(f"data: {folders[name]}")
         if raw is None:
-            reports[name] = _render(folders[name], rendered)
+            reports[name] = _render(folders[name], rendered, dry_run=dry_run)
         else:
             reports[name] = _prepare(name, raw, folders[name], cut_out)
-    _print_reports(reports, as_json=as_json)
+        if not as_json:
+            _print_report(reports[name])
+    if as_json:
+        whole = {name: report.to_dict() for name, report in reports.items()}
+        print_json(whole if len(whole) > 1 else next(iter(whole.values())))
+    for report in reports.values():
+        _refuse(report)
     if not dry_run:
         _draw(folders, contact_sheet, body, overwrite=overwrite)
 
@@ -132,9 +138,14 @@ def _folders(project: "Project", roots: dict[str, Any], out: Path | None) -> dic
     return data_dirs(project.settings.paths.data, roots, out)
 
 
-def _render(folder: Path, options: dict[str, Any]) -> "RenderReport":
+def _render(folder: Path, options: dict[str, Any], *, dry_run: bool) -> "RenderReport":
+    from smplcli.errors import ConfigError
     from smplcli.workflows.render import render
 
+    if dry_run:
+        raise ConfigError(
+            "there is no raw data to look at for synthetic people", hint="Leave --dry-run out."
+        )
     return render(folder, **options)
 
 
@@ -206,21 +217,13 @@ def _draw(
         note(f"contact sheet: {sheet}")
 
 
-def _print_reports(reports: "dict[str, PrepareReport | RenderReport]", *, as_json: bool) -> None:
-    """Print one report, or several by source."""
-    from smplcli.workflows.prepare_report import PrepareReport
+def _print_report(report: "PrepareReport | RenderReport") -> None:
+    from smplcli.workflows.render import RenderReport
 
-    raw = [report for report in reports.values() if isinstance(report, PrepareReport)]
-    if as_json:
-        whole = {name: report.to_dict() for name, report in reports.items()}
-        print_json(whole if len(whole) > 1 else next(iter(whole.values())))
-    for report in () if as_json else reports.values():
-        if isinstance(report, PrepareReport):
-            _print_prepared(report)
-        else:
-            _print_rendered(report)
-    for report in raw:
-        _refuse(report)
+    if isinstance(report, RenderReport):
+        _print_rendered(report)
+    else:
+        _print_prepared(report)
 
 
 def _print_rendered(report: "RenderReport") -> None:
@@ -240,10 +243,13 @@ def _print_prepared(report: "PrepareReport") -> None:
     print_table(_title(report), columns, _rows(report.counts))
 
 
-def _refuse(report: "PrepareReport") -> None:
+def _refuse(report: "PrepareReport | RenderReport") -> None:
     """Say what failed, and fail if that is too much."""
     from smplcli.errors import RefusedError
+    from smplcli.workflows.render import RenderReport
 
+    if isinstance(report, RenderReport):
+        return
     if not report.num_kept:
         raise RefusedError(f"nobody is left: {report.source}")
     failed = f"{report.num_failed} of {report.num_kept + report.num_failed} people failed"

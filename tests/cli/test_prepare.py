@@ -117,6 +117,22 @@ def test_a_dry_run_writes_nothing(raw):
     assert not Path("data").exists()
 
 
+def test_a_dry_run_never_renders_people():
+    result = run("--dry-run", code=2)
+
+    assert "no raw data to look at" in result.stderr
+    assert not Path("smplcli-demo").exists()
+
+
+def test_what_is_done_is_shown_before_the_next_data_set_fails(raw):
+    Path("empty").mkdir()
+
+    result = prepare_raw("--root", "mpii=empty", code=3)
+
+    assert "data/prepared/spin-1" in result.stdout
+    assert "no MPII annotations: empty" in result.stderr
+
+
 def test_too_many_failures_exit_4_after_the_table(raw):
     Path("raw/2.jpg").unlink()
 
