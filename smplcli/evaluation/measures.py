@@ -12,6 +12,7 @@ from smplcli.evaluation.metrics import (
     aligned_on,
     angles,
     auc,
+    auc_of_all,
     coordinate_errors,
     distances,
     pa_mpjpe,
@@ -118,6 +119,10 @@ class Metric(NamedTuple):
     is_partial: bool = False
     """Whether samples may lack it: neighbouring frames or labels in 2D are not always there."""
 
+    of_all: Callable[[Floats], float] | None = None
+    """The number over all, from errors (N, n) that are all known, where the owners' evaluator
+    computes it otherwise than as a mean."""
+
     offsets: Callable[[Pair], Floats] | None = None
     """Predicted minus true joints (B, J, 3), metres, of which accelerations are made."""
 
@@ -158,7 +163,7 @@ def within_50_mm(label: str, joints: Joints) -> Metric:
 
 def area_under_curve(label: str, joints: Joints) -> Metric:
     """Area under the curve of the share of near joints, in percent."""
-    return _graded(label, joints, auc)
+    return _graded(label, joints, auc)._replace(of_all=auc_of_all)
 
 
 def coordinates(label: str, joints: Joints) -> Metric:

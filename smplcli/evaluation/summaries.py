@@ -131,7 +131,7 @@ def summarise(
             protocol=protocol.name,
             metric=name,
             label=protocol.metrics[name].label,
-            value=exact_mean(values),
+            value=_of_all(protocol.metrics[name], values, samples.by_joint.get(name)),
             unit=protocol.metrics[name].unit,
             joint_set=protocol.metrics[name].joint_set,
             root=protocol.metrics[name].root,
@@ -191,6 +191,14 @@ def _entry(
             value=value,
             count=int((numbers.weights > 0).sum()),
         )
+
+
+def _of_all(metric: Metric, numbers: Counted, by_joint: Floats | None) -> float | None:
+    if metric.of_all is None or by_joint is None:
+        return exact_mean(numbers)
+    known = by_joint[np.isfinite(by_joint).all(axis=1)]
+    has_others = len(known) < (numbers.weights > 0).sum()  # people who count as the worst
+    return exact_mean(numbers) if has_others or not len(known) else metric.of_all(known)
 
 
 def _known(values: Floats) -> Counted:

@@ -8,12 +8,19 @@ Alignments here are by scipy's orthogonal_procrustes and Rotation, one sample at
 
 import numpy as np
 import pytest
+from scipy import integrate
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial.transform import Rotation
 
 from smplcli.conventions import H36M_TO_LSP14
 from smplcli.evaluation.measures import Pair
-from smplcli.evaluation.metrics import acceleration_errors, auc, coordinate_errors, pck
+from smplcli.evaluation.metrics import (
+    acceleration_errors,
+    auc,
+    auc_of_all,
+    coordinate_errors,
+    pck,
+)
 from smplcli.evaluation.posing import PosedBodies
 from smplcli.evaluation.protocols import (
     CHALLENGE,
@@ -127,6 +134,17 @@ def test_challenge_is_what_3dpws_evaluator_computes(name):
     expected = challenge_by_hand()[name]
 
     assert measured(CHALLENGE, name).mean() == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_auc_of_all_is_integrated_as_3dpws_evaluator_does():
+    errors = np.random.default_rng(5).gamma(2, 40, size=(3000, 12))
+    thresholds = np.arange(0.0, 200.0)
+    curve = [(errors <= threshold).mean() for threshold in thresholds]
+    with pytest.warns(integrate.IntegrationWarning):
+        expected, _ = integrate.quad(lambda x: np.interp(x, thresholds / 199, curve), 0, 1)
+
+    assert auc_of_all(auc(errors)) == pytest.approx(100 * expected, abs=1e-9)
+    assert auc(errors).mean() == pytest.approx(100 * expected, abs=2e-3)
 
 
 @pytest.mark.parametrize("name", ["mpjpe", "pa_mpjpe", "mpjae", "pa_mpjae"])

@@ -10,7 +10,9 @@ import pytest
 from smplcli.body.files import load_body, write_body_npz
 from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
 from smplcli.workflows import evaluate as workflow
+from smplcli.workflows.check_submission import check_submission
 from smplcli.workflows.evaluate import EvaluationOptions
+from smplcli.workflows.submit import submit
 from tests.body.official import random_body
 from tests.evaluation.prepared import ARGUE, WALK, write_prepared, write_truth
 
@@ -376,3 +378,31 @@ def test_everything_that_is_reported_is_json(folder):
     again = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert again["not_evaluated"][0]["protocol"] == "lsp14"
     assert set(again["interval"]) == {"level", "resamples", "seed", "unit", "num_units"}
+
+
+def test_the_challenge_agrees_with_the_checker_of_submissions(tmp_path):
+    """They share no arithmetic: that of the checker reads the zip and the labels on its own."""
+    people = {"test": [(f"{WALK}/image_{i:05d}.jpg", p) for i in range(6) for p in range(2)]}
+    known = {"openpose": OPENPOSE, "shape": np.ones(10)}
+    data = write_prepared(tmp_path / "set", source="3dpw", people=people, **known)
+    truth = np.load(write_truth(tmp_path / "truth.npz", data))
+    off = np.random.default_rng(1).normal(scale=0.05, size=truth["pose"].shape)
+    preds = write_truth(tmp_path / "preds.npz", data, pose=truth["pose"] + off)
+
+    report = evaluate(preds, data, protocols=("challenge",))
+    zipped = submit(preds, data, tmp_path / "out.zip", splits=["test"]).path
+    check = check_submission(zipped, data, splits=["test"])
+
+    ours = {number.label: number.value for number in report.measurements}
+    theirs = {score.label: score.value for score in check.scores}
+    assert ours == pytest.approx(
+        {
+            "MPJPE": theirs["MPJPE"],
+            "PA-MPJPE": theirs["MPJPE_PA"],
+            "PCK@50": theirs["PCK@50"],
+            "AUC": 100 * theirs["AUC"],
+            "MPJAE": theirs["MPJAE"],
+            "PA-MPJAE": theirs["MPJAE_PA"],
+        },
+        rel=1e-6,
+    )
