@@ -11,7 +11,7 @@ from smplcli.evaluation.markup import Html, element, join
 from smplcli.types import Floats
 
 WIDTH, HEIGHT = 420.0, 230.0
-LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 14.0, 36.0
+LEFT, RIGHT, TOP, BOTTOM = 44.0, 20.0, 16.0, 36.0
 NUM_BINS = 30
 MAX_DOTS = 60
 """Points of a line that are still drawn one by one."""
@@ -56,6 +56,7 @@ class _Axes(NamedTuple):
 
     x_low: float
     x_high: float
+    y_low: float
     y_high: float
     x_label: str
     y_label: str
@@ -65,7 +66,8 @@ class _Axes(NamedTuple):
         return LEFT + share * (WIDTH - LEFT - RIGHT)
 
     def y(self, value: float) -> float:
-        return HEIGHT - BOTTOM - value / self.y_high * (HEIGHT - TOP - BOTTOM)
+        share = (value - self.y_low) / (self.y_high - self.y_low)
+        return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 
 
 def nice_step(span: float, count: int = 5) -> float:
@@ -88,7 +90,7 @@ def histogram(values: Floats, *, x_label: str, description: str) -> Html:
     step = nice_step(high, NUM_BINS)
     edges = step * np.arange(math.ceil(high / step) + 1)
     counts, _ = np.histogram(np.clip(values, 0, edges[-1]), edges)
-    axes = _Axes(0.0, float(edges[-1]), 1.1 * float(counts.max()), x_label, "people")
+    axes = _Axes(0.0, float(edges[-1]), 0.0, 1.1 * float(counts.max()), x_label, "people")
     bars = [
         element(
             "rect",
@@ -103,17 +105,18 @@ def histogram(values: Floats, *, x_label: str, description: str) -> Html:
     ]
     marks = [
         _mark(axes, float(np.percentile(values, percent)), name)
-        for percent, name in ((50, "median"), (90, "90 %"))
+        for percent, name in ((50, "median"), (90, "90 % below"))
     ]
     return _chart(axes, [*bars, *marks], description)
 
 
 def line_chart(series: Sequence[Series], *, x_label: str, y_label: str, description: str) -> Html:
-    """Lines over numbers, from zero upwards; a legend tells several apart."""
+    """Lines over numbers; zero is always in view, and a legend tells several lines apart."""
     x = np.concatenate([line.x for line in series])
     y = np.concatenate([line.y for line in series])
     x_high = float(x.max()) if x.max() > x.min() else float(x.min()) + 1
-    axes = _Axes(float(x.min()), x_high, 1.1 * max(float(y.max()), 1e-9), x_label, y_label)
+    y_low, y_high = 1.1 * min(float(y.min()), 0.0), 1.1 * max(float(y.max()), 1e-9)
+    axes = _Axes(float(x.min()), x_high, y_low, y_high, x_label, y_label)
     drawn = [_line(axes, line, number) for number, line in enumerate(series, 1)]
     svg = _chart(axes, drawn, description)
     if len(series) == 1:
@@ -261,20 +264,24 @@ def _mark(axes: _Axes, value: float, name: str) -> Html:
     )
 
 
+def _round_values(low: float, high: float) -> list[float]:
+    """Round numbers from ``low`` to ``high``."""
+    step = nice_step(high - low)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(step * number, 9) for number in range(first, last + 1)]
+
+
 def _chart(axes: _Axes, content: Sequence[Html], description: str) -> Html:
     """Content in front of a grid, with marks and names along its edges."""
     parts = []
-    step = nice_step(axes.y_high)
-    for value in step * np.arange(math.floor(axes.y_high / step) + 1):
-        y = axes.y(float(value))
+    for value in _round_values(axes.y_low, axes.y_high):
+        y = axes.y(value)
         parts += [
             element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="grid"),
             element("text", f"{value:g}", x=LEFT - 6, y=y + 4, text_anchor="end"),
         ]
-    step = nice_step(axes.x_high - axes.x_low)
-    first = math.ceil(axes.x_low / step - 1e-9)
-    for value in step * np.arange(first, math.floor(axes.x_high / step + 1e-9) + 1):
-        x = axes.x(float(value))
+    for value in _round_values(axes.x_low, axes.x_high):
+        x = axes.x(value)
         parts.append(
             element("text", f"{value:g}", x=x, y=HEIGHT - BOTTOM + 15, text_anchor="middle")
         )

@@ -77,15 +77,22 @@ def join(parts: Iterable[str]) -> Html:
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, class_: str | None = None
 ) -> Html:
-    """A table whose first column is text and whose others are numbers, in a box that scrolls."""
-    head = element("tr", *(element("th", column, scope="col") for column in columns))
+    """A table whose first column is text and whose others are numbers, in a box that scrolls.
+
+    Args:
+        columns: Their names; none for a table without a head.
+        rows: The cells, as many in each.
+        class_: For the style.
+    """
+    names = element("tr", *(element("th", column, scope="col") for column in columns))
+    head = element("thead", names) if columns else None
     body = join(
         element(
             "tr", element("th", row[0], scope="row"), *(element("td", cell) for cell in row[1:])
         )
         for row in rows
     )
-    whole = element("table", element("thead", head), element("tbody", body), class_=class_)
+    whole = element("table", head, element("tbody", body), class_=class_)
     return element("div", whole, class_="scroll")
 
 

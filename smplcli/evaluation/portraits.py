@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import interpolate
 
 from smplcli.conventions import NUM_PARTS, PELVIS, SCALE_PIXELS, SMPL_JOINTS
 from smplcli.crops import compose_affine, crop_matrix, extract_crop, transform_points
@@ -221,7 +222,8 @@ def attention_of(network: Network, samples: Sequence[PreparedSample]) -> list[At
     logits = network(image.to(network.mean_rot6d.device)).part_logits
     if logits is None:
         return []
-    parts = logits.argmax(dim=1).cpu().numpy()
+    fine = interpolate(logits, size=crops.shape[1:3], mode="bilinear")
+    parts = fine.argmax(dim=1).cpu().numpy()
     attention = logits[:, 1:].flatten(2).softmax(dim=-1).view_as(logits[:, 1:]).cpu().numpy()
     return [
         Attention(
@@ -243,9 +245,6 @@ def part_colours() -> Pixels:
 
 
 def _paint_parts(crop: Pixels, labels: NDArray[np.int64]) -> Pixels:
-    side = len(crop)
-    nearest = (np.arange(side) * len(labels)) // side
-    whole = labels[nearest][:, nearest]
-    opacity = np.where(whole > 0, PART_OPACITY, 0.0)[..., None]
-    mixed = crop * (1 - opacity) + part_colours()[whole] * opacity
+    opacity = np.where(labels > 0, PART_OPACITY, 0.0)[..., None]
+    mixed = crop * (1 - opacity) + part_colours()[labels] * opacity
     return np.asarray(mixed.round(), dtype=np.uint8)

@@ -36,15 +36,16 @@ from smplcli.workflows.occlusion import (
     Occlusion,
     OcclusionSettings,
     analyse_occlusion,
-    check_targets,
     occlusion_files,
+    open_targets,
     write_occlusion,
 )
 from smplcli.workflows.progress import Progress, no_progress
-from smplcli.workflows.report import REPORT_FILE, write_report
+from smplcli.workflows.report import REPORT_FILE, Material, write_report
 from smplcli.workflows.targets import (
     Weights,
     is_predictions,
+    load_checkpoint,
     open_predictor,
     prediction_notes,
     refuse_existing,
@@ -149,10 +150,12 @@ def evaluate(
     options = options or EvaluationOptions()
     written = () if out is None else _files(out, options)
     refuse_existing(*written, overwrite=overwrite)
-    networks = options.occlusion and check_targets(target, options.occlusion)
     limits = read_limits(options.limits)
     other = None if options.compare_with is None else read_other(options.compare_with)
     ground = _open(data, split, body, device, options)
+    networks = options.occlusion and open_targets(
+        target, options.occlusion, options.weights, ground.device
+    )
     how = How(keypoints=keypoints, batch_size=batch_size, options=options, progress=progress)
     evaluation = evaluate_samples(target, ground, how)
     report = evaluation.report
@@ -172,7 +175,7 @@ def evaluate(
     report = replace(report, exceeded=broken, written=written)
     if written and evaluation.is_first:
         evaluation = evaluation._replace(report=report)
-        _write(evaluation, occlusion, written, target, options.command, overwrite=overwrite)
+        _write(evaluation, occlusion, written, target, options, overwrite=overwrite)
     return report
 
 
@@ -360,7 +363,7 @@ def _write(
     occlusion: Occlusion | None,
     files: Sequence[Path],
     target: Path | None,
-    command: str,
+    options: EvaluationOptions,
     *,
     overwrite: bool,
 ) -> None:
@@ -370,7 +373,11 @@ def _write(
     write_per_sample_csv(per_sample, ids, sequences, evaluation.samples, overwrite=overwrite)
     if occlusion is not None:
         write_occlusion(occlusion, evaluation.ground, others, overwrite=overwrite)
-    write_report(page, evaluation, occlusion, target=target, command=command, overwrite=overwrite)
+    loaded = None
+    if target is not None and not is_predictions(target):
+        loaded = load_checkpoint(target, options.weights)
+    material = Material(evaluation, occlusion, target, loaded, options.command)
+    write_report(page, material, overwrite=overwrite)
     write_json(metrics, evaluation.report.to_dict(), overwrite=overwrite)
 
 

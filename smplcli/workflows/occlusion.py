@@ -32,11 +32,17 @@ from smplcli.evaluation.occlusion import (
 )
 from smplcli.files import write_json, write_npz
 from smplcli.images import write_image
-from smplcli.models.weights import LoadedNetwork, load_network
+from smplcli.models.weights import LoadedNetwork
 from smplcli.types import Floats, Ints, Pixels
 from smplcli.workflows.evaluation_ground import Ground, posers_of
 from smplcli.workflows.progress import Progress
-from smplcli.workflows.targets import body_label, is_predictions
+from smplcli.workflows.targets import (
+    Weights,
+    body_label,
+    is_predictions,
+    load_checkpoint,
+    short_name,
+)
 
 JSON_FILE, ARRAYS_FILE = "occlusion.json", "occlusion.npz"
 PANEL_COLUMNS = 5
@@ -141,11 +147,28 @@ class People(NamedTuple):
     """People whose area is that of a box, for want of a part map."""
 
 
-def check_targets(checkpoint: Path | None, settings: OcclusionSettings) -> tuple[Path, ...]:
-    """The networks to analyse, once they are known to be networks.
+class Target(NamedTuple):
+    """A network to analyse."""
+
+    path: Path
+    loaded: LoadedNetwork
+
+
+def open_targets(
+    checkpoint: Path | None, settings: OcclusionSettings, weights: Weights, device: torch.device
+) -> tuple[Target, ...]:
+    """Load the networks to analyse.
+
+    Args:
+        checkpoint: The first.
+        settings: Names the others.
+        weights: Which of the first's are meant.
+        device: Where to compute.
 
     Raises:
-        ConfigError: One is not.
+        ConfigError: One is no network.
+        MissingFileError: One is not there.
+        UnreadableFileError: One is damaged.
     """
     for target in (checkpoint, *settings.against):
         if target is None or is_predictions(target):
@@ -153,11 +176,13 @@ def check_targets(checkpoint: Path | None, settings: OcclusionSettings) -> tuple
                 f"only a network can be asked again behind a patch: {target}",
                 hint="Give the checkpoint that made the predictions.",
             )
-    return () if checkpoint is None else (checkpoint, *settings.against)
+    first = () if checkpoint is None else ((checkpoint, weights),)
+    others: tuple[tuple[Path, Weights], ...] = tuple((p, "averaged") for p in settings.against)
+    return tuple(Target(path, load_checkpoint(path, w, device)) for path, w in (*first, *others))
 
 
 def analyse_occlusion(
-    targets: Sequence[Path],
+    targets: Sequence[Target],
     ground: Ground,
     settings: OcclusionSettings,
     *,
@@ -175,19 +200,18 @@ def analyse_occlusion(
 
     Raises:
         ConfigError: The split has no labelled people.
-        MissingFileError: A checkpoint is not there.
-        UnreadableFileError: It is not what it should be, or answers nothing that is finite.
+        UnreadableFileError: There is nobody for whom all networks' answers are finite.
     """
-    networks = [load_network(target, device=ground.device) for target in targets]
     people = _people(ground, settings)
     skeleton = Skeleton(ground.body).to(ground.device)
     errors = [
-        _sweep(loaded, skeleton, ground, people, settings.patches, batch_size, progress)
-        for loaded in networks
+        _sweep(target.loaded, skeleton, ground, people, settings.patches, batch_size, progress)
+        for target in targets
     ]
     usable = np.all([answered(each) for each in errors], axis=0)
     if not usable.any():
-        raise UnreadableFileError(f"no answer is finite: {', '.join(map(str, targets))}")
+        paths = ", ".join(str(target.path) for target in targets)
+        raise UnreadableFileError(f"no answer is finite: {paths}")
     whole = tuple(OcclusionErrors(*(array[usable] for array in each)) for each in errors)
     shares = people.shares[usable]
     report = OcclusionReport(
@@ -197,10 +221,9 @@ def analyse_occlusion(
         people=int(usable.sum()),
         n_failed=int((~usable).sum()),
         networks=tuple(
-            _summarise(target, loaded, each, shares)
-            for target, loaded, each in zip(targets, networks, whole, strict=True)
+            _summarise(target, each, shares) for target, each in zip(targets, whole, strict=True)
         ),
-        notes=_notes(networks, people),
+        notes=_notes(targets, people),
     )
     kept = people._replace(
         rows=people.rows[usable], shares=shares, joints3d=people.joints3d[usable]
@@ -309,22 +332,20 @@ def _sweep(  # noqa: PLR0917 - private
     )
 
 
-def _summarise(
-    target: Path, loaded: LoadedNetwork, errors: OcclusionErrors, shares: Floats
-) -> NetworkOcclusion:
+def _summarise(target: Target, errors: OcclusionErrors, shares: Floats) -> NetworkOcclusion:
     return NetworkOcclusion(
-        name=f"{target.absolute().parent.name}/{target.name}",
-        target=str(target),
-        sha256=loaded.sha256,
+        name=short_name(target.path),
+        target=str(target.path),
+        sha256=target.loaded.sha256,
         mean=patch_effect(errors),
         joints=joint_effects(errors),
         curve=share_curve(errors, shares),
     )
 
 
-def _notes(networks: Sequence[LoadedNetwork], people: People) -> tuple[str, ...]:
+def _notes(targets: Sequence[Target], people: People) -> tuple[str, ...]:
     notes = []
-    if any(loaded.network.encoder is not None for loaded in networks):
+    if any(target.loaded.network.encoder is not None for target in targets):
         notes.append(
             "occlusion is measured on the picture alone: keypoints of a detector that saw the"
             " whole picture would tell what the patch hides"

@@ -4,7 +4,7 @@ import json
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ import torch
 import smplcli
 from smplcli.evaluation.markup import Html, element, join, page, table
 from smplcli.files import atomic_write
-from smplcli.models.weights import LoadedNetwork, load_network
+from smplcli.models.weights import LoadedNetwork
 from smplcli.training.loop import LOG_FILE
 from smplcli.workflows.evaluation_report import Evaluation, EvaluationReport
 from smplcli.workflows.occlusion import Occlusion
@@ -22,6 +22,7 @@ from smplcli.workflows.report_numbers import (
     differences,
     measured,
     people,
+    sentence,
     spread,
     tiles,
 )
@@ -32,56 +33,69 @@ from smplcli.workflows.report_pictures import (
     portraits,
     training_section,
 )
-from smplcli.workflows.targets import is_predictions
+from smplcli.workflows.targets import short_name
 
 REPORT_FILE = "report.html"
 MAX_LOG_BYTES = 64 << 20
 
 
-def write_report(
-    path: Path,
-    evaluation: Evaluation,
-    occlusion: Occlusion | None,
-    *,
-    target: Path | None,
-    command: str,
-    overwrite: bool,
-) -> None:
+class Material(NamedTuple):
+    """What a page is made of."""
+
+    evaluation: Evaluation
+    occlusion: Occlusion | None
+    """What a patch does, if that was asked for."""
+
+    target: Path | None
+    """What was evaluated; ``None`` for the labels themselves."""
+
+    network: LoadedNetwork | None
+    """The same, if it is a network, on the processor; it is asked where it looks."""
+
+    command: str
+    """How the evaluation was started, for those who want to do it again; may be empty."""
+
+
+def write_report(path: Path, material: Material, *, overwrite: bool) -> None:
     """Write the page of an evaluation.
 
     Args:
         path: The HTML file.
-        evaluation: What was measured.
-        occlusion: What a patch does, if that was asked for.
-        target: What was evaluated; a checkpoint is asked where it looks.
-        command: How the evaluation was started, for those who want to do it again.
+        material: What to show.
         overwrite: Whether a file that is there may be replaced.
 
     Raises:
         OutputExistsError: ``path`` exists and ``overwrite`` is false.
         ResourceError: The folder cannot be written or the disk is full.
     """
-    report = evaluation.report
-    loaded = None if target is None or is_predictions(target) else load_network(target)
-    gallery = choose_people(evaluation)
-    log = read_log(target.parent / LOG_FILE) if loaded is not None and target is not None else []
+    evaluation, network = material.evaluation, material.network
+    report, gallery = evaluation.report, choose_people(evaluation)
     sections = {
         "Numbers": measured(report),
         "Beside the other evaluation": differences(report),
         "Spread": spread(report, evaluation.samples),
         "Joints": by_joint(report),
         "Sequences and groups": by_group(report),
-        "People": portraits(evaluation, gallery) if gallery else None,
-        "Attention": attention(evaluation, gallery, loaded.network)
-        if gallery and loaded
-        else None,
-        "Occlusion": occlusion_section(occlusion) if occlusion else None,
-        "Training": training_section(log),
-        "Provenance": _provenance(report, loaded, command),
+        "People": gallery and portraits(evaluation, gallery),
+        "Attention": gallery and network and attention(evaluation, gallery, network.network),
+        "Occlusion": material.occlusion and occlusion_section(material.occlusion),
+        "Training": training_section(_log_of(material)),
+        "Provenance": _provenance(material),
     }
-    content = page(f"Evaluation of {report.target}", _body(report, sections))
+    name = report.target if material.target is None else short_name(material.target)
+    title = f"Evaluation of {name}"
+    content = page(title, _body(title, report, sections))
     with atomic_write(path, overwrite=overwrite) as file:
         file.write(content)
+
+
+def _log_of(material: Material) -> list[dict[str, Any]]:
+    """What the run of a network wrote down: beside the file, or two folders above a checkpoint."""
+    target = material.target
+    if target is None or material.network is None:
+        return []
+    run_dir = target.absolute().parents[1] if target.is_dir() else target.parent
+    return read_log(run_dir / LOG_FILE)
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -103,16 +117,16 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def _body(report: EvaluationReport, sections: Mapping[str, Html | None]) -> Html:
+def _body(title: str, report: EvaluationReport, sections: Mapping[str, Html | None]) -> Html:
     shown = {name: content for name, content in sections.items() if content}
     places = {name: f"s{number}" for number, name in enumerate(shown)}
     links = (element("a", name, href=f"#{places[name]}") for name in shown)
     header = element(
         "header",
-        element("h1", f"Evaluation of {report.target}"),
+        element("h1", title),
         element(
             "p",
-            f"{report.data}, {report.split} split: {people(report.n_evaluated)} of"
+            f"{report.data.absolute().name}, {report.split} split: {people(report.n_evaluated)} of"
             f" {report.n_expected:,} evaluated · body {report.body} · keypoints"
             f" {report.keypoints}",
         ),
@@ -130,29 +144,35 @@ def _body(report: EvaluationReport, sections: Mapping[str, Html | None]) -> Html
 
 def _notes(report: EvaluationReport) -> Html | None:
     notes = (*report.notes, *report.exceeded)
-    items = (element("li", note[:1].upper() + note[1:] + ".") for note in notes)
+    items = (element("li", sentence(note)) for note in notes)
     return element("ul", *items, class_="notes") if notes else None
 
 
-def _provenance(report: EvaluationReport, loaded: LoadedNetwork | None, command: str) -> Html:
-    facts = {
-        "evaluated": report.target,
-        "its SHA-256": report.target_sha256,
-        "data": f"{report.data}, {report.split} split",
-        "manifest's SHA-256": report.data_sha256,
-        "body": report.body,
-        "its SHA-256 ": report.body_sha256,
-        "keypoints": report.keypoints,
-        "missing people": "left out" if report.missing == "exclude" else "as bad as the worst",
-        "versions": f"smplcli {smplcli.__version__}, Python {platform.python_version()}, "
-        f"torch {torch.__version__}, numpy {np.__version__}",
-    }
-    if loaded is not None:
-        facts["trained with"] = _training_facts(loaded.provenance)
-    rows = [(name, element("code", value)) for name, value in facts.items()]
-    if command:
-        rows.append(("command", element("code", command)))
-    return table(("", ""), rows, class_="facts")
+def _provenance(material: Material) -> Html:
+    report = material.evaluation.report
+    facts = [
+        ("evaluated", report.target),
+        ("its SHA-256", report.target_sha256),
+        ("data", f"{report.data}, {report.split} split"),
+        ("manifest's SHA-256", report.data_sha256),
+        ("body", report.body),
+        ("its SHA-256", report.body_sha256),
+        ("keypoints", report.keypoints),
+        ("missing people", "left out" if report.missing == "exclude" else "as bad as the worst"),
+        ("versions", _versions()),
+    ]
+    if material.network is not None:
+        facts.append(("trained with", _training_facts(material.network.provenance)))
+    if material.command:
+        facts.append(("command", material.command))
+    return table((), ((name, element("code", value)) for name, value in facts), class_="facts")
+
+
+def _versions() -> str:
+    return (
+        f"smplcli {smplcli.__version__}, Python {platform.python_version()},"
+        f" torch {torch.__version__}, numpy {np.__version__}"
+    )
 
 
 def _training_facts(provenance: Mapping[str, Any]) -> str:

@@ -35,6 +35,11 @@ def people(count: int) -> str:
     return f"{count:,} {'person' if count == 1 else 'people'}"
 
 
+def sentence(note: str) -> str:
+    """A note with a capital and a full stop."""
+    return f"{note[:1].upper()}{note[1:]}."
+
+
 def tiles(report: EvaluationReport) -> Html:
     """The first numbers, large."""
     shown = [n for n in report.measurements if n.value is not None][:NUM_TILES]
@@ -60,7 +65,7 @@ def measured(report: EvaluationReport) -> Html:
         join(
             [
                 element("h3", element("code", name)),
-                element("p", report.protocols[name], class_="soft"),
+                element("p", sentence(report.protocols[name]), class_="soft"),
                 table(COLUMNS, map(_row, same)),
                 element("p", f"Labels posed with: {same[0].truth}.", class_="soft"),
             ]

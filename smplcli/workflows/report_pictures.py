@@ -26,10 +26,13 @@ from smplcli.types import Floats, Ints
 from smplcli.workflows.evaluation_ground import posers_of
 from smplcli.workflows.evaluation_report import Evaluation
 from smplcli.workflows.occlusion import NetworkOcclusion, Occlusion, heat_limits
-from smplcli.workflows.report_numbers import main_number
+from smplcli.workflows.report_numbers import main_number, sentence
 
 COUNTS = {"worst": 4, "median": 2, "best": 2}
 TITLES = {"worst": "Worst", "median": "In the middle", "best": "Best"}
+MIN_CROPS = 10
+"""Crops whose mean is worth a point of a curve."""
+
 KEYS = (("truth", "label"), ("prediction", "prediction"))
 
 
@@ -162,13 +165,17 @@ def occlusion_section(occlusion: Occlusion) -> Html:
         for network, maps in pairs
     ]
     joints = [_joint_maps(occlusion, network, maps, joint_limit) for network, maps in pairs]
-    notes = [element("p", note, class_="soft") for note in report.notes]
+    notes = [element("p", sentence(note), class_="soft") for note in report.notes]
     return join(
         [
             element("p", about),
             numbers,
-            element("div", *means, class_="networks"),
-            *_curve(report.networks),
+            element(
+                "div",
+                element("div", *means, class_="networks"),
+                *_curve(report.networks),
+                class_="pair",
+            ),
             *joints,
             *notes,
         ]
@@ -198,14 +205,18 @@ def _joint_maps(
 
 
 def _curve(networks: Sequence[NetworkOcclusion]) -> list[Html]:
+    curves = {
+        network.name: [part for part in network.curve if part.num_crops >= MIN_CROPS]
+        for network in networks
+    }
     series = [
         Series(
-            network.name,
-            np.array([100 * (part.low + part.high) / 2 for part in network.curve]),
-            np.array([part.increase for part in network.curve]).clip(min=0),
+            name,
+            np.array([100 * (part.low + part.high) / 2 for part in curve]),
+            np.array([part.increase for part in curve]),
         )
-        for network in networks
-        if network.curve
+        for name, curve in curves.items()
+        if curve
     ]
     if not series:
         return []
@@ -217,7 +228,8 @@ def _curve(networks: Sequence[NetworkOcclusion]) -> list[Html]:
     )
     caption = (
         "Error added by the patch against the share of the person that it hides; the first point"
-        " is of patches beside the person."
+        f" is of patches beside the person. Shares that fewer than {MIN_CROPS} crops have are"
+        " left out."
     )
     return [figure(chart, caption)]
 

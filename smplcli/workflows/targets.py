@@ -12,8 +12,9 @@ from smplcli.errors import ConfigError, OutputExistsError
 from smplcli.evaluation.inference import KeypointSource, index_batches, predict_samples
 from smplcli.evaluation.predictions import ImageCamera, Predictions
 from smplcli.evaluation.ranks import Rank
-from smplcli.models.network import Network, build_network
-from smplcli.models.weights import load_network
+from smplcli.files import sha256_of
+from smplcli.models.network import build_network
+from smplcli.models.weights import LoadedNetwork, load_network
 from smplcli.training.checkpoints import AVERAGED_FILE, MODEL_FILE, load_weights
 from smplcli.training.config import read_recipe
 from smplcli.types import Ints
@@ -68,7 +69,7 @@ def open_predictor(
         UnreadableFileError: It is no weights file.
         IntegrityError: The checkpoint is damaged.
     """
-    network = _load(checkpoint, weights, choose_device(device))
+    network = load_checkpoint(checkpoint, weights, choose_device(device)).network
 
     def predict(samples: PreparedSplit) -> Predictions:
         batches = index_batches(len(samples), batch_size)
@@ -97,13 +98,28 @@ def weights_file(checkpoint: Path, weights: Weights = "averaged") -> Path:
     return checkpoint
 
 
-def _load(checkpoint: Path, weights: Weights, device: torch.device) -> Network:
+def load_checkpoint(
+    checkpoint: Path, weights: Weights = "averaged", device: str | torch.device = "cpu"
+) -> LoadedNetwork:
+    """Load the network of a checkpoint.
+
+    Args:
+        checkpoint: A weights file, or the folder of one of a run's checkpoints.
+        weights: Which, where a checkpoint holds two sets.
+        device: Where it computes.
+
+    Raises:
+        ConfigError: The weights of the last step are wanted of a file that holds one set.
+        MissingFileError: There is no such file.
+        UnreadableFileError: It is no weights file.
+        IntegrityError: The checkpoint is damaged.
+    """
     file = weights_file(checkpoint, weights)
     if not checkpoint.is_dir():
-        return load_network(file, device=device).network
+        return load_network(file, device=device)
     network = build_network(read_recipe(str(checkpoint.parents[1] / CONFIG_FILE)).model)
     network.load_state_dict(load_weights(checkpoint, averaged=weights == "averaged"))
-    return network.eval().to(device)
+    return LoadedNetwork(network.eval().to(device), {}, sha256_of(file))
 
 
 def _gathered(predictions: Predictions, rank: Rank, batches: Sequence[Ints]) -> Predictions:
@@ -114,6 +130,11 @@ def _gathered(predictions: Predictions, rank: Rank, batches: Sequence[Ints]) -> 
         betas=rank.gather(predictions.betas, batches),
         camera=camera and ImageCamera(*(rank.gather(field, batches) for field in camera)),
     )
+
+
+def short_name(path: Path) -> str:
+    """What reports call a file: its name and that of its folder."""
+    return f"{path.absolute().parent.name}/{path.name}"
 
 
 def body_label(body: BodyModel) -> str:
