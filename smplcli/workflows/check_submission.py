@@ -180,7 +180,7 @@ def _course_truth(
     model = load_body(body)
     try:
         joints = joint_set(model, "spin49", given=extra_regressor(joint_regressor, body))
-    except MissingFileError as error:
+    except (ConfigError, MissingFileError) as error:
         if joint_regressor is not None:
             raise
         notes.append(f"no score: {error.message}")

@@ -72,7 +72,7 @@ class SubmissionReport:
             "smplcli": smplcli.__version__,
             **asdict(self),
             "path": str(self.path),
-            "data": str(self.data),
+            "data": None if self.data is None else str(self.data),
             "scores": [score._asdict() for score in self.scores],
         }
 
