@@ -121,26 +121,42 @@ def submit_splits(
             joint_regressor=options.joint_regressor,
         )
         refuse_problems(check)
-    missing = np.concatenate([split.predictions.is_missing for split in splits])
-    usable = np.concatenate([split.is_usable for split in splits])
+    notes += [] if is_course else _size_notes(splits, check)
+    return _report(
+        work, check, path=path, target=target, data=data, num_filled=num_filled, notes=notes
+    )
+
+
+def _report(
+    work: _Work,
+    check: CheckReport,
+    *,
+    path: Path,
+    target: Path,
+    data: Path,
+    num_filled: int,
+    notes: Sequence[str],
+) -> SubmissionReport:
+    missing = np.concatenate([split.predictions.is_missing for split in work.splits])
+    usable = np.concatenate([split.is_usable for split in work.splits])
     return SubmissionReport(
         path=path,
         sha256=sha256_of(path),
-        format=options.format,
-        is_demo=is_demo,
+        format=work.options.format,
+        is_demo=work.is_demo,
         target=str(target),
         data=data,
-        splits=names,
-        body=body_label(model),
-        fill=options.fill,
+        splits=tuple(split.samples.name for split in work.splits),
+        body=body_label(work.model),
+        fill=work.options.fill,
         counts=dict(check.counts),
         n_expected=len(missing),
         n_submitted=int(usable.sum()),
         n_failed=int((~usable & ~missing).sum()),
         n_missing=int(missing.sum()),
         n_filled=num_filled,
-        gaps=tuple(line for split in splits for line in _gaps(split, ~split.is_usable)),
-        notes=(*notes, *([] if is_course else _size_notes(splits, check)), *common_notes(check)),
+        gaps=tuple(line for split in work.splits for line in _gaps(split, ~split.is_usable)),
+        notes=(*notes, *common_notes(check)),
         scores=check.scores,
     )
 
