@@ -20,7 +20,7 @@ from smplcli.datasets.schema import PART_SIZE, UNKNOWN_PART
 from smplcli.datasets.shards import FORMAT
 from smplcli.files import atomic_write, read_npz, sha256_of
 from smplcli.workflows.prepared_folder import ERRORS_FILE, finish, size_of
-from smplcli.workflows.sources import PrepareOptions
+from smplcli.workflows.sources import GENDERS, PrepareOptions
 
 DROPPED = "dropped"
 """Whom a shard has left out: a JSON list in its file, so that a run that goes on knows them."""
@@ -201,8 +201,11 @@ def finish_set(
 
 
 def _part_notes(bodies: Mapping[str, BodyModel], unknown: int, tally: "_Tally") -> Iterator[str]:
-    if any(body.is_demo for body in bodies.values()) and unknown < tally.kept.total():
-        yield "Part maps are those of the demo body, which fits people only roughly (--body)."
+    if unknown < tally.kept.total():
+        if any(body.is_demo for body in bodies.values()):
+            yield "Part maps are those of the demo body, which fits people only roughly (--body)."
+        elif any(body.gender != GENDERS[letter] for letter, body in bodies.items()):
+            yield "Part maps of all genders are those of one body (--body takes a folder)."
     if unknown:
         yield f"{unknown} people have no part map: their body or its place is not known."
 

@@ -112,7 +112,11 @@ def read_raw(
             splits=options.splits,
             stride=options.stride,
             box=options.box,
-            bodies={gender: model for gender, model in bodies.items() if not model.is_demo},
+            bodies={
+                letter: model
+                for letter, model in bodies.items()
+                if model.gender == GENDERS[letter] and not model.is_demo
+            },
             extra_regressor=find_regressors([], body).get("spin49"),
         )
     if source == "mpii":

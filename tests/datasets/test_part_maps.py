@@ -1,8 +1,11 @@
 """Part maps of rendered people, prepared from 3DPW's layout: they lie where the people are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from smplcli.body.files import load_body, write_body_npz
 from smplcli.conventions import COCO17_JOINTS, SCALE_PIXELS, SMPL_JOINTS
 from smplcli.crops import crop_matrix, transform_points
 from smplcli.datasets.part_maps import PART_CONTEXT
@@ -20,6 +23,39 @@ def split(tmp_path_factory):
     write_3dpw_layout(folder / "raw", plans=PLANS)
     prepare("3dpw", folder / "raw", folder / "out", jobs=1)
     return open_prepared(folder / "out", "train")
+
+
+def notes_with(body, tmp_path):
+    write_3dpw_layout(tmp_path / "raw", plans=PLANS[1:])
+    report = prepare("3dpw", tmp_path / "raw", tmp_path / "out", body=body, jobs=1)
+    return " ".join(report.notes)
+
+
+def official(path, gender):
+    """The demo body as if it were SMPL's."""
+    write_body_npz(path, replace(load_body(), licence="", name=path.name, gender=gender))
+    return path
+
+
+def test_one_body_for_all_gives_part_maps_and_no_3d_joints(tmp_path):
+    notes = notes_with(official(tmp_path / "SMPL_NEUTRAL.npz", "neutral"), tmp_path)
+
+    assert "Part maps of all genders are those of one body" in notes
+    assert "are left out: there is no such body" in notes
+    assert not open_prepared(tmp_path / "out", "train").field("S").any()
+
+
+def test_gendered_bodies_give_part_maps_and_3d_joints(tmp_path):
+    for gender in ("male", "female"):
+        official(tmp_path / f"SMPL_{gender.upper()}.npz", gender)
+
+    notes = notes_with(tmp_path, tmp_path)
+
+    split = open_prepared(tmp_path / "out", "train")
+    assert "art maps" not in notes
+    assert "left out" not in notes
+    assert split.field("S")[..., 3].any()
+    assert (split.field("part_map") != 255).all()
 
 
 def side_of(name):
