@@ -246,7 +246,8 @@ def map_npz(path: Path, key: str) -> np.ndarray:
 def write_json(path: Path, content: object, *, overwrite: bool = True) -> None:
     """Write ``content`` as indented JSON."""
     with atomic_write(path, overwrite=overwrite) as file:
-        file.write(json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        file.write(text.encode(errors="backslashreplace"))  # file names need not be text
 
 
 def read_json(path: Path) -> Any:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from smplcli.errors import HostileFileError, MissingFileError, UnreadableFileError
-from smplcli.files import map_npz, write_npz
+from smplcli.files import map_npz, read_json, write_json, write_npz
 
 ARRAYS = {
     "numbers": np.arange(24.0).reshape(2, 3, 4),
@@ -67,3 +67,10 @@ def test_a_header_that_claims_more_than_there_is_is_refused(file):
 
     with pytest.raises(UnreadableFileError, match="header disagrees with numbers"):
         map_npz(file, "numbers")
+
+
+def test_a_file_name_that_is_no_text_can_be_written_as_json(tmp_path):
+    name = b"image_\xff.jpg".decode(errors="surrogateescape")
+    write_json(tmp_path / "a.json", [name])
+
+    assert read_json(tmp_path / "a.json") == [name]
