@@ -45,7 +45,8 @@ def write_per_sample_csv(
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["imgname", "person_id", "sequence", *columns])
     cells = zip(*(_cells(values) for values in columns.values()), strict=True)
-    for (imgname, person_id), sequence, row in zip(ids, sequences, cells, strict=True):
+    rows = cells if columns else [()] * len(ids)  # where no protocol could be applied
+    for (imgname, person_id), sequence, row in zip(ids, sequences, rows, strict=True):
         table.writerow([harmless(imgname), person_id, harmless(sequence), *row])
     with atomic_write(path, overwrite=overwrite) as file:
         file.write(text.getvalue().encode())
