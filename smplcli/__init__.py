@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from smplcli.workflows.render import render as render
     from smplcli.workflows.submit import submit as submit
     from smplcli.workflows.train import train as train
+    from smplcli.workflows.view import view as view
 
     __version__: str
 
@@ -22,6 +23,7 @@ _EXPORTS = {
     "render": "smplcli.workflows.render",
     "submit": "smplcli.workflows.submit",
     "train": "smplcli.workflows.train",
+    "view": "smplcli.workflows.view",
 }
 __all__ = [
     "__version__",
@@ -32,6 +34,7 @@ __all__ = [
     "render",
     "submit",
     "train",
+    "view",
 ]
 
 

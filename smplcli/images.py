@@ -1,7 +1,7 @@
 """Picture files: read as 8-bit RGB or refused with a reason, and written whole or not at all."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -142,10 +142,19 @@ def write_image(path: Path, image: Pixels, *, overwrite: bool = True) -> None:
     suffix = path.suffix.lower()
     if suffix not in {".jpg", ".jpeg", ".png"}:
         raise ConfigError(f"pictures are written as .jpg or .png, not {suffix}: {path}")
-    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix != ".png" else []
-    _, encoded = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    content = encode_jpeg(image) if suffix != ".png" else _encode(".png", image, [])
     with atomic_write(path, overwrite=overwrite) as file:
-        file.write(encoded.tobytes())
+        file.write(content)
+
+
+def encode_jpeg(image: Pixels, *, quality: int = JPEG_QUALITY) -> bytes:
+    """A picture, (height, width, 3) RGB, as the content of a JPEG file."""
+    return _encode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def _encode(suffix: str, image: Pixels, options: Sequence[int]) -> bytes:
+    _, encoded = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    return encoded.tobytes()
 
 
 def list_images(folder: Path) -> list[Path]:

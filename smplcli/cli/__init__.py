@@ -14,6 +14,7 @@ from smplcli.cli._predict import predict
 from smplcli.cli._prepare import prepare
 from smplcli.cli._submit import submit
 from smplcli.cli._train import train
+from smplcli.cli._view import view
 
 app = typer.Typer(
     name="smplcli",
@@ -37,6 +38,7 @@ for command, example in (
     (evaluate, "smplcli evaluate runs/lite-1 --split validation --json"),
     (predict, "smplcli predict ./imgs --out preds.npz --overlay drawn"),
     (submit, "smplcli submit runs/lite-1"),
+    (view, "smplcli view preds.npz --out view.html"),
     (init, "smplcli init && smplcli"),
     (doctor, "smplcli doctor"),
 ):

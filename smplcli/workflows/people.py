@@ -1,0 +1,100 @@
+"""The people of a predictions file, read back."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from smplcli.body.layer import BodyLayer
+from smplcli.body.model import BodyModel
+from smplcli.errors import ConfigError, UnreadableFileError
+from smplcli.files import read_npz
+from smplcli.rotations import aa_to_rotmat
+from smplcli.types import Floats
+from smplcli.workflows.predict import PERSON_FIELDS, Status
+from smplcli.workflows.targets import body_label
+
+FORM_FIELDS = ("pose", "betas", "cam_t")
+STATUS_FIELDS = ("status_imgname", "status", "status_detail")
+
+
+class People(NamedTuple):
+    """What `smplcli predict` wrote."""
+
+    rows: dict[str, NDArray[Any]]
+    """Arrays with one row per person, by the names of ``PERSON_FIELDS``; all finite."""
+
+    num_not_finite: int
+    """People who are left out of ``rows`` since they have numbers that are not finite."""
+
+    statuses: tuple[Status, ...]
+    """One for each picture."""
+
+    meta: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.rows["imgname"])
+
+
+def read_people(path: Path) -> People:
+    """Read a file of predictions.
+
+    Raises:
+        MissingFileError: There is no such file.
+        UnreadableFileError: It is no file of predictions, or is damaged.
+        HostileFileError: It holds Python objects.
+    """
+    arrays = read_npz(path, keys={*PERSON_FIELDS, *STATUS_FIELDS, "meta"})
+    num_people, num_pictures = (len(np.atleast_1d(arrays[x])) for x in ("imgname", "status"))
+    expected = {name: ((num_people, *row), kind) for name, (row, kind) in PERSON_FIELDS.items()}
+    expected |= dict.fromkeys(STATUS_FIELDS, ((num_pictures,), "U1"))
+    for name, (shape, kind) in expected.items():
+        _check(path, name, arrays[name], shape, np.dtype(kind).kind)
+    try:
+        meta = json.loads(str(arrays["meta"]))
+    except ValueError as error:
+        raise UnreadableFileError(f"meta is no JSON: {path}") from error
+    statuses = zip(*(arrays[name].tolist() for name in STATUS_FIELDS), strict=True)
+    numbers = [arrays[name] for name, (_, kind) in PERSON_FIELDS.items() if kind[0] == "f"]
+    is_finite = np.all([np.isfinite(x).all(tuple(range(1, x.ndim))) for x in numbers], axis=0)
+    return People(
+        {name: arrays[name][is_finite] for name in PERSON_FIELDS},
+        int(num_people - is_finite.sum()),
+        tuple(Status(*status) for status in statuses),
+        meta if isinstance(meta, dict) else {},
+    )
+
+
+def _check(path: Path, name: str, array: NDArray[Any], shape: tuple[int, ...], kind: str) -> None:
+    if array.shape != shape or array.dtype.kind != kind:
+        raise UnreadableFileError(
+            f"{name} must be {shape} of kind {kind!r}, is {array.shape} of {array.dtype}: {path}"
+        )
+
+
+def check_body(people: People, body: BodyModel, path: Path) -> None:
+    """Refuse a body whose shapes mean something else than those that were predicted.
+
+    Raises:
+        ConfigError: Another body than ``body`` made the predictions.
+    """
+    made_with = people.meta.get("body")
+    made_with = made_with if isinstance(made_with, dict) else {}
+    if made_with.get("sha256", body.sha256) != body.sha256:
+        raise ConfigError(
+            f"predictions were made with body {made_with.get('name')}, "
+            f"not {body_label(body)}: {path}",
+            hint="Name that body's file by --body.",
+        )
+
+
+def posed_vertices(people: People, rows: list[int], layer: BodyLayer) -> Floats:
+    """Placed vertices (len(rows), V, 3) of some people, metres, camera axes."""
+    pose, betas, transl = (torch.from_numpy(people.rows[x][rows]) for x in FORM_FIELDS)
+    with torch.inference_mode():
+        vertices = layer(aa_to_rotmat(pose.unflatten(1, (-1, 3))), betas).vertices
+        placed: Floats = (vertices + transl[:, None]).numpy()
+    return placed

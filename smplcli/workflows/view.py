@@ -1,0 +1,185 @@
+"""`smplcli view`: a file of predictions as a page to look at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+import smplcli
+from smplcli.body.files import load_body
+from smplcli.body.layer import BodyLayer
+from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
+from smplcli.files import atomic_write
+from smplcli.images import encode_jpeg, read_image
+from smplcli.rendering.viewer import Figure, Scene, view_page
+from smplcli.types import Pixels
+from smplcli.workflows.people import People, check_body, posed_vertices, read_people
+from smplcli.workflows.predict import NO_PERSON, OK
+from smplcli.workflows.progress import Progress, no_progress
+from smplcli.workflows.targets import refuse_existing
+
+OUT_SUFFIXES = (".html", ".htm")
+
+MAX_PICTURES, MAX_PEOPLE = 120, 240
+"""What a page holds, so that a phone can open it: about 30 MB at worst."""
+
+PHOTO_SIDE = 1024
+PHOTO_QUALITY = 80
+"""Longest side of an embedded photo in pixels, and its JPEG quality."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewReport:
+    """What a page shows."""
+
+    out: Path
+    num_images: int
+    num_people: int
+    notes: tuple[str, ...]
+    """What it does not show, in sentences."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-like form."""
+        return {
+            "smplcli": smplcli.__version__,
+            "out": str(self.out),
+            "num_images": self.num_images,
+            "num_people": self.num_people,
+            "notes": self.notes,
+        }
+
+
+class _Selection(NamedTuple):
+    """Pictures to show, each with the rows of its people."""
+
+    rows_of: dict[str, list[int]]
+    notes: tuple[str, ...]
+
+
+def view(
+    predictions: Path,
+    out: Path,
+    *,
+    body: Path | None = None,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> ViewReport:
+    """Write one page that shows pictures and the bodies found in them, and needs no network.
+
+    Pictures are looked for where the predictions name them, and beside the predictions. Of one
+    that is not there any more, the people are shown.
+
+    Args:
+        predictions: File written by `predict`.
+        out: The ``.html`` file to write.
+        body: SMPL file that the predictions were made with; the demo body without one.
+        overwrite: Whether a file that is there may be replaced.
+        progress: Shows the pictures.
+
+    Raises:
+        ConfigError: ``out`` is no page, or the body another one.
+        MissingFileError: Predictions or body are not there.
+        UnreadableFileError: Predictions or body are not what they should be.
+        HostileFileError: They ask for more than data.
+        OutputExistsError: ``out`` is there and ``overwrite`` is false.
+        ResourceError: The page cannot be written.
+    """
+    if out.suffix.lower() not in OUT_SUFFIXES:
+        raise ConfigError(f"a page is written as {OUT_SUFFIXES[0]}, not: {out}")
+    refuse_existing(out, overwrite=overwrite)
+    people, model = read_people(predictions), load_body(body)
+    check_body(people, model, predictions)
+    layer, selection = BodyLayer(model), _select(people)
+    scenes = [
+        _scene(name, people, rows, layer, predictions.parent)
+        for name, rows in progress(list(selection.rows_of.items()), "view")
+    ]
+    page = view_page(predictions.name, scenes, model.faces, notes=selection.notes)
+    with atomic_write(out, overwrite=overwrite) as file:
+        file.write(page)
+    return ViewReport(
+        out=out,
+        num_images=len(scenes),
+        num_people=sum(len(scene.people) for scene in scenes),
+        notes=(*selection.notes, *(x.note for x in scenes if x.note not in ("", NO_PERSON))),
+    )
+
+
+def _select(people: People) -> _Selection:
+    """As many pictures as a page holds, in the order of the predictions."""
+    looked_at = [x.imgname for x in people.statuses if x.status in (OK, NO_PERSON)]
+    all_rows: dict[str, list[int]] = {name: [] for name in looked_at}
+    for row, name in enumerate(people.rows["imgname"].tolist()):
+        all_rows.setdefault(name, []).append(row)
+    rows_of: dict[str, list[int]] = {}
+    room = MAX_PEOPLE
+    for name, rows in list(all_rows.items())[:MAX_PICTURES]:
+        if rows and not room:
+            break
+        rows_of[name] = rows[:room]
+        room -= len(rows_of[name])
+    counts = (
+        ("pictures", len(rows_of), len(all_rows)),
+        ("people", MAX_PEOPLE - room, len(people)),
+    )
+    notes = [f"the first {n} of {total} {kind}" for kind, n, total in counts if n < total]
+    failed = len(people.statuses) - len(looked_at)
+    notes += [f"pictures that could not be looked at: {failed}"] if failed else []
+    unusable = people.num_not_finite
+    notes += [f"people left out, whose numbers are not finite: {unusable}"] if unusable else []
+    return _Selection(rows_of, tuple(notes))
+
+
+def _scene(name: str, people: People, rows: list[int], layer: BodyLayer, folder: Path) -> Scene:
+    expected = tuple(people.rows["img_size"][rows[0]].tolist()) if rows else None
+    photo, size, note = _photo(name, folder, expected)
+    if not rows:
+        note = note or NO_PERSON
+        return Scene(name, note, photo, size, sum(size), (size[0] / 2, size[1] / 2), ())
+    focal_length = float(people.rows["focal_length"][rows[0]])
+    x, y = people.rows["principal_point"][rows[0]].tolist()
+    figures = _figures(people, rows, layer)
+    return Scene(name, note, photo, size, focal_length, (x, y), figures)
+
+
+def _figures(people: People, rows: Sequence[int], layer: BodyLayer) -> tuple[Figure, ...]:
+    vertices = posed_vertices(people, list(rows), layer)
+    return tuple(
+        Figure(
+            person_id=int(people.rows["person_id"][row]),
+            score=float(people.rows["score"][row]),
+            vertices=vertices[index],
+            joints3d=people.rows["joints3d"][row] + people.rows["cam_t"][row],
+            joints2d=people.rows["joints2d"][row],
+        )
+        for index, row in enumerate(rows)
+    )
+
+
+def _photo(
+    name: str, folder: Path, expected: tuple[int, int] | None
+) -> tuple[bytes | None, tuple[int, int], str]:
+    """A photo as a small JPEG, the size of the picture, and what is wrong with it."""
+    unknown = expected or (4, 3)
+    try:
+        image = _read_photo(name, folder)
+    except (MissingFileError, UnreadableFileError) as error:
+        return None, unknown, error.message
+    height, width = image.shape[:2]
+    if expected not in (None, (width, height)):
+        return None, unknown, f"picture is not the one that was looked at: {name}"
+    factor = min(1.0, PHOTO_SIDE / max(width, height))
+    small = (max(1, round(factor * width)), max(1, round(factor * height)))
+    if factor < 1:
+        image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
+    return encode_jpeg(image, quality=PHOTO_QUALITY), (width, height), ""
+
+
+def _read_photo(name: str, folder: Path) -> Pixels:
+    try:
+        return read_image(Path(name), orientation="displayed")
+    except MissingFileError:
+        return read_image(folder / name, orientation="displayed")
