@@ -148,7 +148,7 @@ def by_joint(report: EvaluationReport) -> Html | None:
 
 
 def by_group(report: EvaluationReport) -> Html | None:
-    """Bars of groups and of sequences, if there are any."""
+    """Bars of groups and of sequences, the worst first, if there are any."""
     number = main_number(report)
     if number is None:
         return None
@@ -156,7 +156,13 @@ def by_group(report: EvaluationReport) -> Html | None:
     for kind in ("group", "sequence"):
         errors = _parts(report.breakdowns, number, kind)
         if errors:
-            ordered = dict(sorted(errors.items(), key=lambda item: -item[1].value))
+            ordered = dict(
+                sorted(
+                    errors.items(),
+                    key=lambda item: item[1].value,
+                    reverse=not number.higher_is_better,
+                )
+            )
             parts.append(figure(_bars(ordered, number, kind, ordered), said(number)))
     return join(parts) if parts else None
 
