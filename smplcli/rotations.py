@@ -52,15 +52,15 @@ def rotmat_to_aa(rotmat: Tensor) -> Tensor:
     Source:
         Shepperd, "Quaternion from rotation matrix", J. Guidance and Control 1978.
     """
-    quaternion = _rotmat_to_quaternion(rotmat)
+    quaternion = rotmat_to_quaternion(rotmat)
     sine = quaternion[..., 1:].norm(dim=-1, keepdim=True)
     angle = 2 * torch.atan2(sine, quaternion[..., :1])
     ratio = torch.where(sine < DEGENERATE, torch.full_like(sine, 2.0), angle / sine)
     return quaternion[..., 1:] * ratio
 
 
-def _rotmat_to_quaternion(rotmat: Tensor) -> Tensor:
-    """Unit quaternions (..., 4), scalar first and not negative."""
+def rotmat_to_quaternion(rotmat: Tensor) -> Tensor:
+    """Unit quaternions (..., 4) of proper rotations (..., 3, 3), scalar first and not negative."""
     m = rotmat
     trace = m.diagonal(dim1=-2, dim2=-1)
     total = trace.sum(-1, keepdim=True)

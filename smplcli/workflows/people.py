@@ -1,4 +1,4 @@
-"""The people of a predictions file, read back."""
+"""The people of a predictions file: what a row holds, and rows read back."""
 
 import json
 from pathlib import Path
@@ -10,15 +10,61 @@ from numpy.typing import NDArray
 
 from smplcli.body.layer import BodyLayer
 from smplcli.body.model import BodyModel
+from smplcli.conventions import NUM_JOINTS, SMPL_JOINTS
 from smplcli.errors import ConfigError, UnreadableFileError
 from smplcli.files import read_npz
 from smplcli.rotations import aa_to_rotmat
 from smplcli.types import Floats
-from smplcli.workflows.predict import PERSON_FIELDS, Status
 from smplcli.workflows.targets import body_label
+
+OK, NO_PERSON, UNREADABLE, BAD_BOX = "ok", "no person", "unreadable", "bad box"
+
+PERSON_FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
+    "imgname": ((), "U1"),
+    "person_id": ((), "i4"),
+    "bbox": ((4,), "f4"),
+    "score": ((), "f4"),
+    "center": ((2,), "f4"),
+    "scale": ((), "f4"),
+    "pose": ((3 * NUM_JOINTS,), "f4"),
+    "betas": ((10,), "f4"),
+    "cam": ((3,), "f4"),
+    "cam_t": ((3,), "f4"),
+    "focal_length": ((), "f4"),
+    "principal_point": ((2,), "f4"),
+    "img_size": ((2,), "i4"),
+    "joints3d": ((NUM_JOINTS, 3), "f4"),
+    "joints2d": ((NUM_JOINTS, 2), "f4"),
+}
+"""Arrays of a predictions file with one row per person: shape of a row, and kind."""
+
+CONVENTIONS = {
+    "joint_set": "smpl24",
+    "joints": SMPL_JOINTS,
+    "axes": "x right, y down, z forward, of the camera",
+    "pixels": "centres at integers, in pictures turned as their orientation tags ask",
+    "pose": "axis-angle, radians: the root in camera axes, the others relative to their parents",
+    "cam": "the network's s, tx, ty in its crop: half crops per metre, metres, metres",
+    "cam_t": "metres, by the keypoints where enough agree, else by cam",
+    "joints3d": "metres, camera axes, before cam_t: joints3d + cam_t is where they are",
+    "joints2d": "pixels: joints3d + cam_t through focal_length and principal_point",
+    "scale": "side of the square crop over 200 pixels",
+    "focal_length": "pixels, assumed: the diagonal of the picture",
+}
+"""What the numbers of a predictions file mean; part of its ``meta``."""
+
 
 FORM_FIELDS = ("pose", "betas", "cam_t")
 STATUS_FIELDS = ("status_imgname", "status", "status_detail")
+
+
+class Status(NamedTuple):
+    """What became of one picture."""
+
+    imgname: str
+    status: str
+    detail: str = ""
+    """The reason, where there is one."""
 
 
 class People(NamedTuple):

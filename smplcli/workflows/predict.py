@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import smplcli
-from smplcli.conventions import NUM_JOINTS, SCALE_PIXELS, SMPL_JOINTS
+from smplcli.conventions import SCALE_PIXELS
 from smplcli.detection.boxes import GivenBox, assign_boxes, is_visible, read_boxes
 from smplcli.detection.framing import frame_person, person_in_box
 from smplcli.detection.movenet import MIN_SCORE, PersonDetector
@@ -24,6 +24,15 @@ from smplcli.rotations import rotmat_to_aa
 from smplcli.types import Floats, Pixels
 from smplcli.workflows.bodies import Bodies, BodyEstimator, Subject, assume_camera
 from smplcli.workflows.devices import choose_device
+from smplcli.workflows.people import (
+    BAD_BOX,
+    CONVENTIONS,
+    NO_PERSON,
+    OK,
+    PERSON_FIELDS,
+    UNREADABLE,
+    Status,
+)
 from smplcli.workflows.pictures import claim_outputs, find_pictures, name_drawings
 from smplcli.workflows.progress import Progress, no_progress
 from smplcli.workflows.targets import body_label, refuse_existing
@@ -31,53 +40,8 @@ from smplcli.workflows.targets import body_label, refuse_existing
 SHIPPED_NETWORK = "network.safetensors"
 OUT_SUFFIX = ".npz"
 
-OK, NO_PERSON, UNREADABLE, BAD_BOX = "ok", "no person", "unreadable", "bad box"
-
 MAX_BATCH = 32
 """People estimated at once; this, not the number of pictures, bounds the memory."""
-
-PERSON_FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
-    "imgname": ((), "U1"),
-    "person_id": ((), "i4"),
-    "bbox": ((4,), "f4"),
-    "score": ((), "f4"),
-    "center": ((2,), "f4"),
-    "scale": ((), "f4"),
-    "pose": ((3 * NUM_JOINTS,), "f4"),
-    "betas": ((10,), "f4"),
-    "cam": ((3,), "f4"),
-    "cam_t": ((3,), "f4"),
-    "focal_length": ((), "f4"),
-    "principal_point": ((2,), "f4"),
-    "img_size": ((2,), "i4"),
-    "joints3d": ((NUM_JOINTS, 3), "f4"),
-    "joints2d": ((NUM_JOINTS, 2), "f4"),
-}
-"""Arrays of a predictions file with one row per person: shape of a row, and kind."""
-
-CONVENTIONS = {
-    "joint_set": "smpl24",
-    "joints": SMPL_JOINTS,
-    "axes": "x right, y down, z forward, of the camera",
-    "pixels": "centres at integers, in pictures turned as their orientation tags ask",
-    "pose": "axis-angle, radians: the root in camera axes, the others relative to their parents",
-    "cam": "the network's s, tx, ty in its crop: half crops per metre, metres, metres",
-    "cam_t": "metres, by the keypoints where enough agree, else by cam",
-    "joints3d": "metres, camera axes, before cam_t: joints3d + cam_t is where they are",
-    "joints2d": "pixels: joints3d + cam_t through focal_length and principal_point",
-    "scale": "side of the square crop over 200 pixels",
-    "focal_length": "pixels, assumed: the diagonal of the picture",
-}
-"""What the numbers of a predictions file mean; part of its ``meta``."""
-
-
-class Status(NamedTuple):
-    """What became of one picture."""
-
-    imgname: str
-    status: str
-    detail: str = ""
-    """The reason, where there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

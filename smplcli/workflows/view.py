@@ -16,8 +16,14 @@ from smplcli.files import atomic_write
 from smplcli.images import encode_jpeg, read_image
 from smplcli.rendering.viewer import Figure, Scene, view_page
 from smplcli.types import Pixels
-from smplcli.workflows.people import People, check_body, posed_vertices, read_people
-from smplcli.workflows.predict import NO_PERSON, OK
+from smplcli.workflows.people import (
+    NO_PERSON,
+    OK,
+    People,
+    check_body,
+    posed_vertices,
+    read_people,
+)
 from smplcli.workflows.progress import Progress, no_progress
 from smplcli.workflows.targets import refuse_existing
 

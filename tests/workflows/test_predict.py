@@ -22,7 +22,8 @@ from smplcli.models.config import ModelConfig
 from smplcli.models.network import build_network
 from smplcli.models.weights import save_network
 from smplcli.rotations import aa_to_rotmat
-from smplcli.workflows.predict import PERSON_FIELDS, predict
+from smplcli.workflows.people import PERSON_FIELDS
+from smplcli.workflows.predict import predict
 
 TINY = ModelConfig(
     backbone="resnet18", head="baseline", input_size=64, channels=8, hidden=8, keypoints=8

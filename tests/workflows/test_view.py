@@ -19,7 +19,7 @@ from smplcli.errors import (
 )
 from smplcli.files import write_npz
 from smplcli.workflows import view as view_module
-from smplcli.workflows.predict import PERSON_FIELDS
+from smplcli.workflows.people import PERSON_FIELDS
 from smplcli.workflows.view import view
 from tests.chromium import needs_chromium, open_browser
 
