@@ -10,7 +10,7 @@ import torch
 from smplcli.conventions import NUM_BETAS
 from smplcli.datasets.schema import MANIFEST_FILE
 from smplcli.errors import ConfigError
-from smplcli.evaluation.comparison import compare, comparison_notes, read_other
+from smplcli.evaluation.comparison import Other, compare, comparison_notes, read_other
 from smplcli.evaluation.frames import sequence_of
 from smplcli.evaluation.inference import KeypointSource, index_batches, predict_samples
 from smplcli.evaluation.limits import exceeded, read_limits
@@ -158,11 +158,7 @@ def evaluate(
     )
     how = How(keypoints=keypoints, batch_size=batch_size, options=options, progress=progress)
     evaluation = evaluate_samples(target, ground, how)
-    report = evaluation.report
-    if other is not None:
-        found = compare(other, ground.ids, evaluation.samples, units_of(ground))
-        notes = (*report.notes, *comparison_notes(other, report.to_dict()))
-        report = replace(report, differences=found, notes=notes)
+    report = evaluation.report if other is None else _beside(other, evaluation)
     broken = exceeded(limits, report.measurements)
     if target is None:
         broken += _self_test_faults(report)
@@ -177,6 +173,16 @@ def evaluate(
         evaluation = evaluation._replace(report=report)
         _write(evaluation, occlusion, written, target, options, overwrite=overwrite)
     return report
+
+
+def _beside(other: Other, evaluation: Evaluation) -> EvaluationReport:
+    """The report with its differences from another evaluation."""
+    report, ground = evaluation.report, evaluation.ground
+    return replace(
+        report,
+        differences=compare(other, ground.ids, evaluation.samples, units_of(ground)),
+        notes=(*report.notes, *comparison_notes(other, report.to_dict())),
+    )
 
 
 def evaluate_samples(target: Path | None, ground: Ground, how: How) -> Evaluation:

@@ -25,8 +25,13 @@ from smplcli.models.network import Network
 from smplcli.types import Floats, Ints
 from smplcli.workflows.evaluation_ground import posers_of
 from smplcli.workflows.evaluation_report import Evaluation
-from smplcli.workflows.occlusion import NetworkOcclusion, Occlusion, heat_limits
-from smplcli.workflows.report_numbers import main_number, sentence
+from smplcli.workflows.occlusion import (
+    NetworkOcclusion,
+    Occlusion,
+    OcclusionReport,
+    heat_limits,
+)
+from smplcli.workflows.report_numbers import main_number, people, sentence
 
 COUNTS = {"worst": 4, "median": 2, "best": 2}
 TITLES = {"worst": "Worst", "median": "In the middle", "best": "Best"}
@@ -141,13 +146,6 @@ def _maps(looked: Attention) -> Html:
 def occlusion_section(occlusion: Occlusion) -> Html:
     """What the patch does: numbers, the mean map, the curve, and maps of joints."""
     report, (mean_limit, joint_limit) = occlusion.report, heat_limits(occlusion)
-    patches = report.patches
-    about = (
-        f"A grey patch of {patches.size} of {report.crop} pixels slides over the crops in steps of"
-        f" {patches.stride}. {report.metric} ({report.unit}) over {report.joint_set}, root"
-        f" {report.root}; {report.split} split, {report.people:,} people; the networks see the"
-        " picture alone."
-    )
     numbers = table(
         ("network", "without patch", "mean of places", "worst place"),
         (
@@ -168,7 +166,7 @@ def occlusion_section(occlusion: Occlusion) -> Html:
     notes = [element("p", sentence(note), class_="soft") for note in report.notes]
     return join(
         [
-            element("p", about),
+            element("p", _about(report)),
             numbers,
             element(
                 "div",
@@ -179,6 +177,16 @@ def occlusion_section(occlusion: Occlusion) -> Html:
             *joints,
             *notes,
         ]
+    )
+
+
+def _about(report: OcclusionReport) -> str:
+    patches = report.patches
+    return (
+        f"A grey patch of {patches.size} of {report.crop} pixels slides over the crops in steps of"
+        f" {patches.stride}. {report.metric} ({report.unit}) over {report.joint_set}, root"
+        f" {report.root}; {report.split} split, {people(report.people)}; the networks see the"
+        " picture alone."
     )
 
 
