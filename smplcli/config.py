@@ -173,13 +173,15 @@ def did_you_mean(word: str, known: list[str]) -> str:
 
 
 def _explain(model: type[BaseModel], mistake: Any) -> str:
+    reason = mistake["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    if not mistake["loc"]:  # of several keys together
+        return reason
     *parents, key = mistake["loc"]
     place = ".".join(str(part) for part in mistake["loc"])
     if mistake["type"] == "extra_forbidden":
         return f"{place}: unknown key, {did_you_mean(key, _known_keys(model, parents))}"
     if mistake["type"] == "model_type":
         return f"{place}: should be a table, [{place}], got {mistake['input']!r}"
-    reason = mistake["msg"].removeprefix("Input ").removeprefix("Value error, ")
     return f"{place}: {reason}, got {mistake['input']!r}"
 
 

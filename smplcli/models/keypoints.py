@@ -1,13 +1,19 @@
 """2D keypoints as an input: where the limbs are, said by a detector."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from smplcli.conventions import COCO17_JOINTS, NUM_BETAS, NUM_JOINTS
 from smplcli.models.heads import SMALL
 
 MIN_SCORE = 0.2
 """Keypoints that the detector trusts less than this are taken as not seen."""
+
+NUM_BLOCKS = 2
+"""Residual blocks, of two layers each."""
 
 MIN_SPREAD = 1e-3
 """Crops; keypoints that all lie within this of each other have no size."""
@@ -18,36 +24,55 @@ class KeypointEncoder(nn.Module):
 
     The guess does not depend on where the person stands in the crop or how large: the keypoints
     are centred and scaled first, and place and size are separate inputs.
+
+    Source:
+        Martinez et al., "A simple yet effective baseline for 3d human pose estimation", ICCV 2017,
+        figure 2, without dropout.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        inputs = 3 * len(COCO17_JOINTS) + 3
-        self.layers = nn.Sequential(
-            nn.Linear(inputs, width),
-            nn.ReLU(inplace=True),
-            nn.Linear(width, width),
-            nn.ReLU(inplace=True),
-            nn.Linear(width, width),
-            nn.ReLU(inplace=True),
-        )
+        self.entry = _Layer(3 * len(COCO17_JOINTS) + 3, width)
+        self.layers = nn.ModuleList(_Layer(width, width) for _ in range(2 * NUM_BLOCKS))
         self.guess = nn.Linear(width, 6 * NUM_JOINTS + NUM_BETAS)
         nn.init.normal_(self.guess.weight, std=SMALL)
         nn.init.zeros_(self.guess.bias)
 
-    def forward(self, keypoints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, keypoints: Tensor, *, learns_norm: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Encode keypoints.
 
         Args:
             keypoints: (B, 17, 3) x, y in -1..1 of the crop, and confidence in 0..1.
+            learns_norm: Whether the batch is large and varied enough to normalise itself.
 
         Returns:
             Features (B, width), and what to add to the mean body: rot6d (B, 24, 6) and betas
             (B, 10).
         """
-        features = self.layers(_normalise(keypoints))
+        features = self.entry(_normalise(keypoints), learns_norm)
+        for first, second in zip(self.layers[::2], self.layers[1::2], strict=True):
+            features = features + second(first(features, learns_norm), learns_norm)
         rot6d, betas = self.guess(features).split([6 * NUM_JOINTS, NUM_BETAS], dim=1)
         return features, rot6d.unflatten(1, (NUM_JOINTS, 6)), betas
+
+
+class _Layer(nn.Module):
+    """Linear, batch norm, ReLU; the norm's statistics come only from batches said to be fit."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs, bias=False)
+        self.norm = nn.BatchNorm1d(outputs)
+
+    def forward(self, x: Tensor, learns_norm: bool) -> Tensor:  # noqa: FBT001 - private
+        norm = self.norm
+        mean, variance = cast("Tensor", norm.running_mean), cast("Tensor", norm.running_var)
+        x = functional.batch_norm(
+            self.linear(x), mean, variance, norm.weight, norm.bias, training=learns_norm
+        )
+        return x.relu()
 
 
 def _normalise(keypoints: Tensor) -> Tensor:

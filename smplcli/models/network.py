@@ -82,7 +82,7 @@ class Network(nn.Module):
         """Rotations (B, 24, 3, 3) and betas (B, 10) that the keypoints alone suggest."""
         if self.encoder is None:
             raise TypeError("this network takes no keypoints")
-        _, rot6d, betas = self.encoder(keypoints)
+        _, rot6d, betas = self.encoder(keypoints, learns_norm=self.training)
         return rot6d_to_rotmat(self.mean_rot6d + rot6d), betas
 
     def _finish(self, output: HeadOutput, seen: Seen) -> NetworkOutput:

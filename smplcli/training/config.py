@@ -2,8 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from smplcli.config import parse_toml
 from smplcli.datasets.samples import AugmentationConfig
@@ -55,6 +56,9 @@ class ScheduleConfig(_Section):
     lifting_batch: int = Field(default=256, gt=0)
     """Poses without a picture per step, for networks that take keypoints."""
 
+    lifting_steps: int = Field(default=0, ge=0)
+    """Steps at the beginning that see no pictures at all; for networks that take keypoints."""
+
     learning_rate: float = Field(default=3e-4, gt=0)
     """Highest learning rate of Adam."""
 
@@ -100,6 +104,12 @@ class Recipe(_Section):
 
     seed: int = Field(default=0, ge=0, lt=1 << 31)
     """Source of all chance."""
+
+    @model_validator(mode="after")
+    def _can_lift(self) -> Self:
+        if self.schedule.lifting_steps and not self.model.keypoints:
+            raise ValueError("lifting_steps needs a network that takes keypoints")
+        return self
 
 
 def shipped_recipes() -> dict[str, Path]:

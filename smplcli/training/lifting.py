@@ -57,6 +57,9 @@ class LiftingBatch(NamedTuple):
     betas: Tensor
     """(B, 10)."""
 
+    joints3d: Tensor
+    """(B, 24 + 17, 3), metres: SMPL's joints, then COCO's."""
+
 
 def draw_lifting_batch(
     poses: Floats, joints: JointsLayer, count: int, rng: np.random.Generator
@@ -81,7 +84,7 @@ def draw_lifting_batch(
     with torch.no_grad():
         body = joints(full_pose, betas)
     coco = (body[:, NUM_JOINTS:] - body[:, :1]).numpy()
-    return LiftingBatch(_see(coco, rng), full_pose, betas)
+    return LiftingBatch(_see(coco, rng), full_pose, betas, body)
 
 
 def _mix_poses(poses: Floats, count: int, rng: np.random.Generator) -> Floats:

@@ -22,7 +22,7 @@ from smplcli.models.network import Network
 from smplcli.training.batches import StepBatches
 from smplcli.training.checkpoints import TrainingState, load_newest_checkpoint, save_checkpoint
 from smplcli.training.config import Recipe
-from smplcli.training.lifting import draw_lifting_batch
+from smplcli.training.lifting import LiftingBatch, draw_lifting_batch
 from smplcli.training.losses import Losses
 from smplcli.training.schedule import learning_rate
 from smplcli.training.signals import defer_signals
@@ -101,8 +101,10 @@ def run_training(run: Run, progress: Callable[[Iterable[int], str], Iterable[int
     lesson = _Lesson(Losses(run.recipe.losses, run.joints).to(run.device), poses)
     log = _Log(run.run_dir / LOG_FILE)
     with defer_signals() as signals:
-        steps = progress(range(first, schedule.steps), "train")
-        for step, batch in zip(steps, _loader(run, first), strict=True):
+        pictures = iter(_loader(run, max(first, schedule.lifting_steps)))
+        for step in progress(range(first, schedule.steps), "train"):
+            is_lifting = step < schedule.lifting_steps
+            batch = None if is_lifting else next(pictures)
             log.add(step, _train_step(run, state, lesson, step, batch))
             done = step + 1 == schedule.steps
             if done or (step + 1) % schedule.validate_every == 0:
@@ -138,48 +140,61 @@ def _loader(run: Run, first: int) -> DataLoader[Sample]:
 
 
 def _train_step(
-    run: Run, state: TrainingState, lesson: _Lesson, step: int, batch: Sample
+    run: Run, state: TrainingState, lesson: _Lesson, step: int, batch: Sample | None
 ) -> dict[str, float]:
-    recipe, network = run.recipe, run.network.train()
+    run.network.train()
     for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate(recipe.schedule, step)
+        group["lr"] = learning_rate(run.recipe.schedule, step)
+    terms = {} if batch is None else _picture_losses(run, lesson, step, batch)
+    if run.recipe.model.keypoints:
+        terms["lifting"] = _lifting_loss(run, lesson, step)
+    _descend(run, state, torch.stack(list(terms.values())).sum(), step, batch)
+    return {name: float(value.detach()) for name, value in terms.items()}
+
+
+def _picture_losses(run: Run, lesson: _Lesson, step: int, batch: Sample) -> dict[str, Tensor]:
+    recipe, network = run.recipe, run.network
     batch = Sample(*(value.to(run.device, non_blocking=True) for value in batch))
     image = batch.image.to(memory_format=torch.channels_last).float() / 255
     with torch.autocast(run.device.type, torch.bfloat16, enabled=run.device.type == "cuda"):
         seen = network.look(image)
     supervise = step < recipe.losses.parts_until * recipe.schedule.steps
     output = network.answer(seen, batch.keypoints)
-    terms = lesson.losses(output, batch, supervise_parts=supervise)
+    terms: dict[str, Tensor] = lesson.losses(output, batch, supervise_parts=supervise)
     if recipe.model.keypoints:
         unaided = lesson.losses(network.answer(seen), batch, supervise_parts=False)
         terms["unaided"] = recipe.losses.unaided * torch.stack(list(unaided.values())).sum()
-        terms["lifting"] = _lifting_loss(run, lesson, step)
-    _descend(run, state, torch.stack(list(terms.values())).sum(), step, batch)
-    return {name: float(value.detach()) for name, value in terms.items()}
+    return terms
 
 
 def _lifting_loss(run: Run, lesson: _Lesson, step: int) -> Tensor:
     rng = np.random.Generator(np.random.Philox(key=[run.recipe.seed, LIFTING_STREAM]).jumped(step))
     count = run.recipe.schedule.lifting_batch
-    lifting = draw_lifting_batch(lesson.poses, lesson.losses.joints, count, rng)
-    rotmat, betas = run.network.lift(lifting.keypoints.to(run.device))
-    return lesson.losses.lifting(
-        rotmat, betas, lifting.full_pose.to(run.device), lifting.betas.to(run.device)
-    )
+    bodies = draw_lifting_batch(lesson.poses, lesson.losses.joints, count, rng)
+    bodies = LiftingBatch(*(value.to(run.device) for value in bodies))
+    return lesson.losses.lifting(*run.network.lift(bodies.keypoints), bodies)
 
 
-def _descend(run: Run, state: TrainingState, loss: Tensor, step: int, batch: Sample) -> None:
+def _descend(
+    run: Run, state: TrainingState, loss: Tensor, step: int, batch: Sample | None
+) -> None:
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     norm = nn.utils.clip_grad_norm_(state.network.parameters(), run.recipe.schedule.clip)
     if not torch.isfinite(norm):
-        names = run.samples.split.field("imgname")[batch.row.cpu().numpy()]
         raise UnstableTrainingError(
-            f"gradient is not finite at step {step}, on one of: {', '.join(map(str, names))}",
+            f"gradient is not finite at step {step}, on one of: {_names(run, batch)}",
             hint="Run train again to go on from the last checkpoint, or lower the learning rate.",
         )
     state.optimizer.step()
     state.averaged.update_parameters(state.network)
+
+
+def _names(run: Run, batch: Sample | None) -> str:
+    if batch is None:
+        return "poses without pictures"
+    names = run.samples.split.field("imgname")[batch.row.cpu().numpy()]
+    return ", ".join(map(str, names))
 
 
 def _validate(run: Run, state: TrainingState, step: int, log: "_Log") -> None:

@@ -11,6 +11,7 @@ from smplcli.datasets.samples import Sample
 from smplcli.models.network import NetworkOutput
 from smplcli.models.preprocess import crop_to_unit
 from smplcli.training.config import LossConfig
+from smplcli.training.lifting import LiftingBatch
 from smplcli.types import Camera, Crop
 
 FARTHEST_MISS = 1.0
@@ -45,15 +46,13 @@ class Losses(nn.Module):
             )
         return losses
 
-    def lifting(
-        self, rotmat: Tensor, betas: Tensor, gt_rotmat: Tensor, gt_betas: Tensor
-    ) -> Tensor:
+    def lifting(self, rotmat: Tensor, betas: Tensor, bodies: LiftingBatch) -> Tensor:
         """Weighted loss of bodies guessed from keypoints alone."""
-        predicted, labelled = self.joints(rotmat, betas), self.joints(gt_rotmat, gt_betas)
+        joints3d = self.joints(rotmat, betas)
         return self.config.lifting * (
-            self.config.pose * pose_error(rotmat, gt_rotmat).mean()
-            + self.config.betas * (betas - gt_betas).square().mean()
-            + self.config.joints3d * joints_error(predicted, labelled).mean()
+            self.config.pose * pose_error(rotmat, bodies.full_pose).mean()
+            + self.config.betas * (betas - bodies.betas).square().mean()
+            + self.config.joints3d * joints_error(joints3d, bodies.joints3d).mean()
         )
 
 

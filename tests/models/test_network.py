@@ -87,7 +87,7 @@ def test_keypoints_that_were_not_seen_do_not_matter():
 
 def test_guess_from_keypoints_does_not_depend_on_place_and_size():
     network = build_network(CONFIGS["lite, with keypoints"]).eval()
-    first = network.encoder.layers[0]
+    first = network.encoder.entry.linear
     torch.nn.init.zeros_(first.weight[:, 51:])
     keypoints = torch.rand(1, 17, 3).clamp(min=0.3)
     moved = keypoints.clone()
@@ -159,3 +159,20 @@ def test_crop_edges_are_minus_one_and_one():
     edges = torch.tensor([[-0.5, 127.5, 0.7]])
 
     torch.testing.assert_close(crop_to_unit(edges, 128), torch.tensor([[-1.0, 1.0, 0.7]]))
+
+
+def test_keypoints_of_one_person_do_not_depend_on_the_batch_even_in_training():
+    network = build_network(CONFIGS["lite, with keypoints"]).train()
+    encoder = network.encoder
+    keypoints = torch.rand(4, 17, 3).clamp(min=0.3)
+
+    torch.testing.assert_close(encoder(keypoints)[0][:1], encoder(keypoints[:1])[0])
+
+
+def test_lifting_in_training_learns_how_to_normalise_keypoints():
+    network = build_network(CONFIGS["lite, with keypoints"]).train()
+    before = network.encoder.entry.norm.running_mean.clone()
+
+    network.lift(torch.rand(8, 17, 3).clamp(min=0.3))
+
+    assert (network.encoder.entry.norm.running_mean != before).any()

@@ -38,3 +38,11 @@ def test_all_mistakes_are_named_at_once(tmp_path):
 
     assert "backbonne" in str(caught.value)
     assert "steps" in str(caught.value)
+
+
+def test_lifting_needs_a_network_that_takes_keypoints(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text("[schedule]\nlifting_steps = 10\n")
+
+    with pytest.raises(ConfigError, match="lifting_steps"):
+        read_recipe(str(path))

@@ -174,3 +174,26 @@ def test_a_network_learns_a_few_people_by_heart(start):
     lines = [json.loads(line) for line in (run.run_dir / "log.jsonl").read_text().splitlines()]
     pose = [line["losses"]["pose"] for line in lines if "losses" in line]
     assert pose[-1] < 0.5 * pose[0]
+
+
+def test_lifting_steps_train_the_encoder_and_nothing_else(start):
+    schedule = RECIPE.schedule.model_copy(update={"lifting_steps": STEPS})
+    run = start(schedule=schedule)
+    before = {name: value.clone() for name, value in run.network.named_parameters()}
+
+    run_training(run, _whole)
+
+    moved = {
+        name for name, value in run.network.named_parameters() if (value != before[name]).any()
+    }
+    assert moved == {name for name in before if name.startswith("encoder")}
+
+
+def test_pictures_join_after_the_lifting_steps(start):
+    schedule = RECIPE.schedule.model_copy(update={"lifting_steps": STEPS // 2})
+    run = start(schedule=schedule)
+    before = run.network.head.pool.weight.clone()
+
+    run_training(run, _whole)
+
+    assert (run.network.head.pool.weight != before).any()
