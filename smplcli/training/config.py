@@ -59,6 +59,9 @@ class ScheduleConfig(_Section):
     lifting_steps: int = Field(default=0, ge=0)
     """Steps at the beginning that see no pictures at all; for networks that take keypoints."""
 
+    lifting_rate: float = Field(default=1e-3, gt=0)
+    """Learning rate of those steps."""
+
     learning_rate: float = Field(default=3e-4, gt=0)
     """Highest learning rate of Adam."""
 
@@ -66,7 +69,7 @@ class ScheduleConfig(_Section):
     """Steps over which the learning rate rises."""
 
     flat: float = Field(default=0.3, ge=0, le=1)
-    """Share of the run after which the learning rate falls, as a cosine to zero."""
+    """Share of the steps with pictures after which the learning rate falls, as a cosine to zero."""
 
     clip: float = Field(default=5.0, gt=0)
     """Largest norm of the gradient."""

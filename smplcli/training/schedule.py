@@ -6,7 +6,17 @@ from smplcli.training.config import ScheduleConfig
 
 
 def learning_rate(schedule: ScheduleConfig, step: int) -> float:
-    """Learning rate at a step: rising, flat, then a cosine towards zero."""
-    rise = min(1.0, (step + 1) / (schedule.warmup + 1))
-    fallen = max(0.0, step / schedule.steps - schedule.flat) / max(1 - schedule.flat, 1e-9)
-    return schedule.learning_rate * rise * (0.5 + 0.5 * math.cos(math.pi * fallen))
+    """Learning rate at a step: rising, flat, then a cosine towards zero.
+
+    Steps without pictures come before all that and have a rate of their own.
+    """
+    if step < schedule.lifting_steps:
+        return schedule.lifting_rate * _rise(schedule, step)
+    step, steps = step - schedule.lifting_steps, schedule.steps - schedule.lifting_steps
+    fallen = max(0.0, step / steps - schedule.flat) / max(1 - schedule.flat, 1e-9)
+    rate = schedule.learning_rate * _rise(schedule, step)
+    return rate * (0.5 + 0.5 * math.cos(math.pi * fallen))
+
+
+def _rise(schedule: ScheduleConfig, step: int) -> float:
+    return min(1.0, (step + 1) / (schedule.warmup + 1))

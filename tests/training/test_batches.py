@@ -38,3 +38,14 @@ def test_learning_rate_rises_stays_and_falls():
     np.testing.assert_allclose(rates[100:500], 1)
     assert (np.diff(rates[500:]) <= 0).all()
     assert rates[-1] < 1e-4
+
+
+def test_lifting_steps_have_a_rate_of_their_own_and_the_others_start_afresh():
+    changes = {"warmup": 9, "flat": 0.5, "learning_rate": 1.0}
+    alone = ScheduleConfig(steps=100, **changes)
+    behind = ScheduleConfig(steps=150, lifting_steps=50, lifting_rate=2.0, **changes)
+
+    assert learning_rate(behind, 49) == 2.0
+    assert [learning_rate(behind, 50 + step) for step in range(100)] == [
+        learning_rate(alone, step) for step in range(100)
+    ]
