@@ -69,7 +69,7 @@ class ScheduleConfig(_Section):
     """Steps over which the learning rate rises."""
 
     flat: float = Field(default=0.3, ge=0, le=1)
-    """Share of the steps with pictures after which the learning rate falls, as a cosine to zero."""
+    """Share of the steps with pictures after which the learning rate falls, a cosine to zero."""
 
     clip: float = Field(default=5.0, gt=0)
     """Largest norm of the gradient."""
