@@ -1,7 +1,7 @@
 """`smplcli predict`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -25,6 +25,14 @@ def predict(
         Path | None,
         typer.Option(metavar="DIR", help="Draw the bodies over the photos, and from the side."),
     ] = None,
+    mesh: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write a mesh file of the bodies in each picture."),
+    ] = None,
+    mesh_format: Annotated[
+        Literal["glb", "obj", "ply"],
+        typer.Option(help="Of mesh files; glb has skin and skeleton, the others are surfaces."),
+    ] = "glb",
     boxes: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Boxes of people (csv, COCO's JSON, npz) to use."),
@@ -62,6 +70,8 @@ def predict(
         network=network,
         body=body or find_project().settings.body.path,
         overlay_dir=overlay,
+        mesh_dir=mesh,
+        mesh_format=mesh_format,
         device=device,
         min_score=MIN_SCORE if min_score is None else min_score,
         overwrite=overwrite,
@@ -83,4 +93,6 @@ def _print_report(report: "PredictReport") -> None:
         note(f"note: boxes of pictures that are no inputs: {report.num_unused_boxes}")
     if report.overlays:
         note(f"wrote {len(report.overlays)} pictures in {report.overlays[0].parent}")
+    if report.meshes:
+        note(f"wrote {len(report.meshes)} mesh files in {report.meshes[0].parent}")
     note(f"wrote {report.out}")

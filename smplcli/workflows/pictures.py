@@ -46,8 +46,10 @@ def _list_some(folder: Path) -> list[Path]:
     )
 
 
-def name_drawings(folder: Path, pictures: Sequence[Path]) -> dict[Path, Path]:
-    """Where the drawing of each picture goes: its name, made unique by a hash where needed."""
+def name_drawings(
+    folder: Path, pictures: Sequence[Path], suffix: str = ".jpg"
+) -> dict[Path, Path]:
+    """Where what is drawn of each picture goes: its name, made unique by a hash where needed."""
     shared = Counter(path.stem.casefold() for path in pictures)
     drawings = {}
     for path in pictures:
@@ -55,7 +57,7 @@ def name_drawings(folder: Path, pictures: Sequence[Path]) -> dict[Path, Path]:
         if shared[name.casefold()] > 1 or len(name) > MAX_STEM:
             digest = hashlib.sha256(str(path.resolve()).encode(errors="surrogateescape"))
             name = f"{name[:MAX_STEM]}-{digest.hexdigest()[:8]}"
-        drawings[path] = folder / f"{name}.jpg"
+        drawings[path] = folder / f"{name}{suffix}"
     return drawings
 
 

@@ -24,6 +24,7 @@ from smplcli.rotations import rotmat_to_aa
 from smplcli.types import Floats, Pixels
 from smplcli.workflows.bodies import Bodies, BodyEstimator, Subject, assume_camera
 from smplcli.workflows.devices import choose_device
+from smplcli.workflows.meshes import MeshFormat, write_meshes
 from smplcli.workflows.people import (
     BAD_BOX,
     CONVENTIONS,
@@ -32,6 +33,7 @@ from smplcli.workflows.people import (
     PERSON_FIELDS,
     UNREADABLE,
     Status,
+    read_people,
 )
 from smplcli.workflows.pictures import claim_outputs, find_pictures, name_drawings
 from smplcli.workflows.progress import Progress, no_progress
@@ -67,6 +69,9 @@ class PredictReport:
     overlays: tuple[Path, ...]
     """Pictures drawn: those with people."""
 
+    meshes: tuple[Path, ...]
+    """Mesh files written, of the same pictures."""
+
     num_unused_boxes: int
     """Given boxes that are of no input."""
 
@@ -90,6 +95,7 @@ class PredictReport:
             "body": self.body,
             "body_sha256": self.body_sha256,
             "overlays": [str(path) for path in self.overlays],
+            "meshes": [str(path) for path in self.meshes],
             "num_unused_boxes": self.num_unused_boxes,
             "is_complete": self.is_complete,
         }
@@ -108,6 +114,7 @@ class _Run:
     rows: list[dict[str, NDArray[Any]]] = field(default_factory=list)
     num_placed: int = 0
     drawn: list[Path] = field(default_factory=list)
+    meshes: list[Path] = field(default_factory=list)
 
 
 class _BadBoxError(Exception):
@@ -123,6 +130,8 @@ def predict(
     network: Path | None = None,
     body: Path | None = None,
     overlay_dir: Path | None = None,
+    mesh_dir: Path | None = None,
+    mesh_format: MeshFormat = "glb",
     device: str = "auto",
     min_score: float = MIN_SCORE,
     overwrite: bool = False,
@@ -140,6 +149,8 @@ def predict(
         network: Weights file; the one that is shipped without.
         body: SMPL file; the demo body without one.
         overlay_dir: Folder for pictures of the bodies over the photos, and from the side.
+        mesh_dir: Folder for mesh files of the bodies, one for each picture with people.
+        mesh_format: ``glb`` with skin, skeleton and camera, or posed surfaces: ``obj``, ``ply``.
         device: ``auto``, ``cpu``, or a CUDA device.
         min_score: Least score of a person who is detected, 0..1.
         overwrite: Whether results that are there may be replaced.
@@ -156,16 +167,21 @@ def predict(
         raise ConfigError(f"predictions are written as {OUT_SUFFIX}, not: {out}")
     pictures = find_pictures(inputs)
     drawings = name_drawings(overlay_dir, pictures) if overlay_dir else {}
-    refuse_existing(out, *drawings.values(), overwrite=overwrite)
+    meshes = name_drawings(mesh_dir, pictures, f".{mesh_format}") if mesh_dir else {}
+    outputs = [out, *drawings.values(), *meshes.values()]
+    refuse_existing(*outputs, overwrite=overwrite)
     find, num_unused = _choose_finder(pictures, boxes, min_score, whole_image=whole_image)
     weights = network or asset(SHIPPED_NETWORK)
     estimator = BodyEstimator(weights, body, choose_device(device))
-    claim_outputs([out, *drawings.values()], pictures)
+    claim_outputs(outputs, pictures)
     run = _Run(
         pictures=pictures, estimator=estimator, drawings=drawings, find=find, overwrite=overwrite
     )
     _work(run, progress)
     write_npz(out, _arrays(run, weights), overwrite=overwrite)
+    if meshes:
+        files = {path.as_posix(): file for path, file in meshes.items()}
+        run.meshes = write_meshes(read_people(out), estimator.body, files, overwrite=overwrite)
     return _report(run, out, weights, num_unused)
 
 
@@ -327,5 +343,6 @@ def _report(run: _Run, out: Path, weights: Path, num_unused: int) -> PredictRepo
         body=body_label(body),
         body_sha256=body.sha256,
         overlays=tuple(run.drawn),
+        meshes=tuple(run.meshes),
         num_unused_boxes=num_unused,
     )

@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from smplcli.cli import app
 from smplcli.files import write_npz
-from tests.workflows.test_view import people_arrays
+from tests.predicted import people_arrays
 
 runner = CliRunner()
 

@@ -56,7 +56,8 @@ def photos(tmp_path_factory):
 @pytest.fixture(scope="module")
 def predicted(photos, network, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "new" / "preds.npz"
-    report = predict([photos], out, network=network, overlay_dir=out.parent / "drawn")
+    folders = {"overlay_dir": out.parent / "drawn", "mesh_dir": out.parent / "meshes"}
+    report = predict([photos], out, network=network, **folders)
     return report, dict(np.load(out, allow_pickle=False))
 
 
@@ -140,6 +141,13 @@ def test_pictures_with_people_are_drawn(predicted):
     assert read_image(report.overlays[0], orientation="stored").shape == (512, 960, 3)
 
 
+def test_pictures_with_people_have_mesh_files(predicted):
+    report, _ = predicted
+
+    assert [path.name for path in report.meshes] == ["p1.glb", "p10.glb"]
+    assert report.meshes[0].read_bytes().startswith(b"glTF")
+
+
 def test_the_report_is_json(predicted):
     report, _ = predicted
 
@@ -217,7 +225,7 @@ def must_not_start(items, label):
     raise AssertionError(f"{label} started")
 
 
-@pytest.mark.parametrize("name", ["p.npz", "drawn/p1.jpg"])
+@pytest.mark.parametrize("name", ["p.npz", "drawn/p1.jpg", "drawn/p1.ply"])
 def test_what_is_there_is_kept_and_found_before_the_work(photos, network, tmp_path, name):
     (tmp_path / "drawn").mkdir()
     (tmp_path / name).write_text("precious")
@@ -228,6 +236,8 @@ def test_what_is_there_is_kept_and_found_before_the_work(photos, network, tmp_pa
             tmp_path / "p.npz",
             network=network,
             overlay_dir=tmp_path / "drawn",
+            mesh_dir=tmp_path / "drawn",
+            mesh_format="ply",
             progress=must_not_start,
         )
     assert (tmp_path / name).read_text() == "precious"

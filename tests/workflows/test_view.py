@@ -19,43 +19,11 @@ from smplcli.errors import (
 )
 from smplcli.files import write_npz
 from smplcli.workflows import view as view_module
-from smplcli.workflows.people import PERSON_FIELDS
 from smplcli.workflows.view import view
 from tests.chromium import needs_chromium, open_browser
+from tests.predicted import FOCAL, HEIGHT, WIDTH, people_arrays, upright
 
-WIDTH, HEIGHT, FOCAL = 160, 120, 200.0
 HOSTILE = "</script><img src=x onerror=alert(1)>.png"
-
-
-def upright(points):
-    """Points of the demo body at rest, turned about the pelvis into a camera's axes."""
-    body = load_body()
-    pelvis = body.joint_regressor[0] @ body.v_template
-    return (points - pelvis) * [1, -1, -1] + pelvis
-
-
-def people_arrays(names, *, statuses=None, **changes):
-    """Upright people side by side, one row per name, as `predict` would write them."""
-    rows = len(names)
-    arrays = {name: np.zeros((rows, *row), kind) for name, (row, kind) in PERSON_FIELDS.items()}
-    body = load_body()
-    arrays["imgname"] = np.array(names, dtype=str)
-    arrays["person_id"] = np.array([names[:i].count(x) for i, x in enumerate(names)], np.int32)
-    arrays["pose"][:, 0] = np.pi
-    arrays["joints3d"][:] = upright(body.joint_regressor @ body.v_template)
-    arrays["cam_t"] = np.stack([arrays["person_id"] - 0.5, np.zeros(rows), np.full(rows, 4)], 1)
-    arrays["cam_t"] = arrays["cam_t"].astype(np.float32)
-    arrays["focal_length"][:] = FOCAL
-    arrays["principal_point"][:] = (WIDTH - 1) / 2, (HEIGHT - 1) / 2
-    arrays["img_size"][:] = WIDTH, HEIGHT
-    status = statuses or dict.fromkeys(names, "ok")
-    arrays |= {
-        "status_imgname": np.array(list(status), dtype=str),
-        "status": np.array(list(status.values()), dtype=str),
-        "status_detail": np.array([""] * len(status)),
-        "meta": np.array(json.dumps({"body": {"name": body.name, "sha256": body.sha256}})),
-    }
-    return arrays | changes
 
 
 @pytest.fixture
