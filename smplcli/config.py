@@ -173,7 +173,7 @@ def did_you_mean(word: str, known: list[str]) -> str:
 
 
 def _explain(model: type[BaseModel], mistake: Any) -> str:
-    reason = mistake["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    reason: str = mistake["msg"].removeprefix("Input ").removeprefix("Value error, ")
     if not mistake["loc"]:  # of several keys together
         return reason
     *parents, key = mistake["loc"]

@@ -81,8 +81,8 @@ def _read_variable(path: Path, variable: str, memory_limit: int, time_limit: int
     _check_header(path)
     with TemporaryDirectory(prefix="smplcli-") as folder:
         target = Path(folder) / "content.json"
-        arguments = [path.resolve(), variable, target, str(memory_limit), str(time_limit)]
-        problem = _run_worker(arguments, time_limit)
+        limits = str(memory_limit), str(time_limit)
+        problem = _run_worker([path.resolve(), variable, target, *limits], time_limit)
         if problem:
             raise UnreadableFileError(
                 f"MATLAB file cannot be read: {path}: {problem}", hint=DOWNLOAD_HINT
