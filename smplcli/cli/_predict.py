@@ -21,6 +21,10 @@ def predict(
     out: Annotated[
         Path, typer.Option(metavar="FILE", help="File of predictions (npz) to write.")
     ] = Path("preds.npz"),
+    table: Annotated[
+        Literal["jsonl", "csv"] | None,
+        typer.Option("--format", help="Also write the rows beside that file, as text."),
+    ] = None,
     overlay: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Draw the bodies over the photos, and from the side."),
@@ -70,6 +74,7 @@ def predict(
         network=network,
         body=body or find_project().settings.body.path,
         overlay_dir=overlay,
+        table_format=table,
         mesh_dir=mesh,
         mesh_format=mesh_format,
         device=device,

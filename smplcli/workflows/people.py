@@ -1,6 +1,7 @@
 """The people of a predictions file: what a row holds, and rows read back."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,7 +82,9 @@ class People(NamedTuple):
 
     meta: dict[str, Any]
 
-    def __len__(self) -> int:
+    @property
+    def num_people(self) -> int:
+        """How many rows there are."""
         return len(self.rows["imgname"])
 
 
@@ -93,16 +96,28 @@ def read_people(path: Path) -> People:
         UnreadableFileError: It is no file of predictions, or is damaged.
         HostileFileError: It holds Python objects.
     """
-    arrays = read_npz(path, keys={*PERSON_FIELDS, *STATUS_FIELDS, "meta"})
+    return people_from(read_npz(path, keys={*PERSON_FIELDS, *STATUS_FIELDS, "meta"}), str(path))
+
+
+def people_from(arrays: Mapping[str, NDArray[Any]], origin: str) -> People:
+    """People from the arrays of a file of predictions.
+
+    Args:
+        arrays: Those of ``PERSON_FIELDS`` and ``STATUS_FIELDS``, and ``meta``.
+        origin: What an error calls them.
+
+    Raises:
+        UnreadableFileError: An array has another shape or kind.
+    """
     num_people, num_pictures = (len(np.atleast_1d(arrays[x])) for x in ("imgname", "status"))
     expected = {name: ((num_people, *row), kind) for name, (row, kind) in PERSON_FIELDS.items()}
     expected |= dict.fromkeys(STATUS_FIELDS, ((num_pictures,), "U1"))
     for name, (shape, kind) in expected.items():
-        _check(path, name, arrays[name], shape, np.dtype(kind).kind)
+        _check(origin, name, arrays[name], shape, np.dtype(kind).kind)
     try:
         meta = json.loads(str(arrays["meta"]))
     except ValueError as error:
-        raise UnreadableFileError(f"meta is no JSON: {path}") from error
+        raise UnreadableFileError(f"meta is no JSON: {origin}") from error
     statuses = zip(*(arrays[name].tolist() for name in STATUS_FIELDS), strict=True)
     numbers = [arrays[name] for name, (_, kind) in PERSON_FIELDS.items() if kind[0] == "f"]
     is_finite = np.all([np.isfinite(x).all(tuple(range(1, x.ndim))) for x in numbers], axis=0)
@@ -114,10 +129,10 @@ def read_people(path: Path) -> People:
     )
 
 
-def _check(path: Path, name: str, array: NDArray[Any], shape: tuple[int, ...], kind: str) -> None:
+def _check(origin: str, name: str, array: NDArray[Any], shape: tuple[int, ...], kind: str) -> None:
     if array.shape != shape or array.dtype.kind != kind:
         raise UnreadableFileError(
-            f"{name} must be {shape} of kind {kind!r}, is {array.shape} of {array.dtype}: {path}"
+            f"{name} must be {shape} of kind {kind!r}, is {array.shape} of {array.dtype}: {origin}"
         )
 
 

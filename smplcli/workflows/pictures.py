@@ -2,15 +2,53 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from smplcli.errors import ConfigError, MissingFileError, ResourceError
-from smplcli.images import IMAGE_SUFFIXES, list_images
+import numpy as np
+
+from smplcli.errors import ConfigError, MissingFileError, ResourceError, ShapeError
+from smplcli.images import IMAGE_SUFFIXES, list_images, read_image
+from smplcli.types import Pixels
+
+PictureInputs = Path | str | Pixels | Sequence[Path | str | Pixels]
 
 MAX_STEM = 60
 """Characters of a picture's name that the names of files made from it repeat."""
+
+
+def open_pictures(
+    inputs: PictureInputs,
+) -> tuple[list[Path], Callable[[Path], Pixels]]:
+    """Names of pictures, and what reads the picture of a name, as viewers show it.
+
+    Args:
+        inputs: Paths as for `find_pictures`, or arrays (H, W, 3) of RGB, 8 bit, which are called
+            ``image_00000`` and so on; or one of them.
+
+    Raises:
+        MissingFileError: An input does not exist, or a folder holds no picture.
+        ShapeError: An array is no such picture.
+    """
+    if isinstance(inputs, str | Path) or (isinstance(inputs, np.ndarray) and inputs.ndim == 3):
+        inputs = [inputs]
+    arrays = [item for item in inputs if isinstance(item, np.ndarray)]
+    if not arrays:
+        paths = [Path(item) for item in inputs if not isinstance(item, np.ndarray)]
+        return find_pictures(paths), lambda path: read_image(path, orientation="displayed")
+    if len(arrays) < len(inputs):
+        raise ConfigError("pictures are given either as paths or as arrays, not as both")
+    named = {Path(f"image_{index:05d}"): _checked(array) for index, array in enumerate(arrays)}
+    return list(named), lambda path: named[path]
+
+
+def _checked(array: Pixels) -> Pixels:
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
+        raise ShapeError(
+            f"a picture must be (H, W, 3) of uint8, got {array.shape} of {array.dtype}"
+        )
+    return np.ascontiguousarray(array)
 
 
 def find_pictures(inputs: Sequence[Path]) -> list[Path]:

@@ -18,7 +18,7 @@ from smplcli.detection.movenet import MIN_SCORE, PersonDetector
 from smplcli.detection.people import Detection
 from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
 from smplcli.files import asset, write_npz
-from smplcli.images import read_image, write_image
+from smplcli.images import write_image
 from smplcli.rendering.overlay import overlay_with_side_view
 from smplcli.rotations import rotmat_to_aa
 from smplcli.types import Floats, Pixels
@@ -33,10 +33,11 @@ from smplcli.workflows.people import (
     PERSON_FIELDS,
     UNREADABLE,
     Status,
-    read_people,
+    people_from,
 )
-from smplcli.workflows.pictures import claim_outputs, find_pictures, name_drawings
+from smplcli.workflows.pictures import PictureInputs, claim_outputs, name_drawings, open_pictures
 from smplcli.workflows.progress import Progress, no_progress
+from smplcli.workflows.tables import TableFormat, write_table
 from smplcli.workflows.targets import body_label, refuse_existing
 
 SHIPPED_NETWORK = "network.safetensors"
@@ -50,7 +51,10 @@ MAX_BATCH = 32
 class PredictReport:
     """What was found, and in which pictures nothing could be looked for."""
 
-    out: Path
+    arrays: dict[str, NDArray[Any]] = field(compare=False, repr=False)
+    """Everything in the file, by name; not part of the JSON-like form."""
+
+    out: Path | None
     num_images: int
     num_people: int
     num_placed_by_keypoints: int
@@ -84,7 +88,7 @@ class PredictReport:
         """JSON-like form."""
         return {
             "smplcli": smplcli.__version__,
-            "out": str(self.out),
+            "out": self.out and str(self.out),
             "num_images": self.num_images,
             "num_people": self.num_people,
             "num_placed_by_keypoints": self.num_placed_by_keypoints,
@@ -106,6 +110,7 @@ class _Run:
     """Work in progress."""
 
     pictures: Sequence[Path]
+    read: Callable[[Path], Pixels]
     estimator: BodyEstimator
     drawings: Mapping[Path, Path]
     find: Callable[[int, Pixels], list[Detection]]
@@ -122,8 +127,8 @@ class _BadBoxError(Exception):
 
 
 def predict(
-    inputs: Sequence[Path],
-    out: Path,
+    inputs: PictureInputs,
+    out: Path | None = None,
     *,
     boxes: Path | None = None,
     whole_image: bool = False,
@@ -132,18 +137,19 @@ def predict(
     overlay_dir: Path | None = None,
     mesh_dir: Path | None = None,
     mesh_format: MeshFormat = "glb",
+    table_format: TableFormat | None = None,
     device: str = "auto",
     min_score: float = MIN_SCORE,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> PredictReport:
-    """Estimate pose, shape and place of the people in pictures, and write them to a file.
+    """Estimate pose, shape and place of the people in pictures.
 
     A picture that cannot be read gets a row that says so, and the others are worked on.
 
     Args:
-        inputs: Pictures, and folders of pictures.
-        out: The ``.npz`` file to write; ``np.load`` reads it.
+        inputs: Pictures, and folders of pictures; or pictures as arrays, (H, W, 3) of RGB, uint8.
+        out: The ``.npz`` file to write; ``np.load`` reads from it what the report has as arrays.
         boxes: csv, JSON or npz file of boxes, instead of detecting people.
         whole_image: Take every picture as one person's box, instead of detecting people.
         network: Weights file; the one that is shipped without.
@@ -151,6 +157,7 @@ def predict(
         overlay_dir: Folder for pictures of the bodies over the photos, and from the side.
         mesh_dir: Folder for mesh files of the bodies, one for each picture with people.
         mesh_format: ``glb`` with skin, skeleton and camera, or posed surfaces: ``obj``, ``ply``.
+        table_format: Also write the rows beside ``out``, as ``jsonl`` or ``csv``.
         device: ``auto``, ``cpu``, or a CUDA device.
         min_score: Least score of a person who is detected, 0..1.
         overwrite: Whether results that are there may be replaced.
@@ -163,26 +170,55 @@ def predict(
         OutputExistsError: A result is there and ``overwrite`` is false.
         ResourceError: A result cannot be written.
     """
-    if out.suffix.lower() != OUT_SUFFIX:
-        raise ConfigError(f"predictions are written as {OUT_SUFFIX}, not: {out}")
-    pictures = find_pictures(inputs)
+    pictures, read = open_pictures(inputs)
     drawings = name_drawings(overlay_dir, pictures) if overlay_dir else {}
     meshes = name_drawings(mesh_dir, pictures, f".{mesh_format}") if mesh_dir else {}
-    outputs = [out, *drawings.values(), *meshes.values()]
+    files = _name_files(out, table_format)
+    outputs = [*files, *drawings.values(), *meshes.values()]
     refuse_existing(*outputs, overwrite=overwrite)
     find, num_unused = _choose_finder(pictures, boxes, min_score, whole_image=whole_image)
     weights = network or asset(SHIPPED_NETWORK)
     estimator = BodyEstimator(weights, body, choose_device(device))
     claim_outputs(outputs, pictures)
     run = _Run(
-        pictures=pictures, estimator=estimator, drawings=drawings, find=find, overwrite=overwrite
+        pictures=pictures,
+        read=read,
+        estimator=estimator,
+        drawings=drawings,
+        find=find,
+        overwrite=overwrite,
     )
     _work(run, progress)
-    write_npz(out, _arrays(run, weights), overwrite=overwrite)
+    arrays = _arrays(run, weights)
+    _write(run, arrays, files, meshes)
+    return _report(run, arrays, out, weights, num_unused)
+
+
+def _name_files(out: Path | None, table_format: TableFormat | None) -> list[Path]:
+    """Files of all predictions: npz, and a table beside it if one is wanted."""
+    if out is None:
+        if table_format:
+            raise ConfigError(f"there is no file to write {table_format} beside")
+        return []
+    if out.suffix.lower() != OUT_SUFFIX:
+        raise ConfigError(f"predictions are written as {OUT_SUFFIX}, not: {out}")
+    return [out, *([out.with_suffix(f".{table_format}")] if table_format else [])]
+
+
+def _write(
+    run: _Run,
+    arrays: Mapping[str, NDArray[Any]],
+    files: Sequence[Path],
+    meshes: Mapping[Path, Path],
+) -> None:
+    for path in files[:1]:
+        write_npz(path, arrays, overwrite=run.overwrite)
+    people = people_from(arrays, "predictions")
+    for path in files[1:]:
+        write_table(people, path, overwrite=run.overwrite)
     if meshes:
-        files = {path.as_posix(): file for path, file in meshes.items()}
-        run.meshes = write_meshes(read_people(out), estimator.body, files, overwrite=overwrite)
-    return _report(run, out, weights, num_unused)
+        named = {path.as_posix(): file for path, file in meshes.items()}
+        run.meshes = write_meshes(people, run.estimator.body, named, overwrite=run.overwrite)
 
 
 def _choose_finder(
@@ -238,7 +274,7 @@ def _work(run: _Run, progress: Progress) -> None:
 def _look_at(run: _Run, index: int, path: Path) -> tuple[Status, list[Subject]]:
     imgname = path.as_posix()
     try:
-        image = read_image(path, orientation="displayed")
+        image = run.read(path)
         people = run.find(index, image)
     except (UnreadableFileError, MissingFileError) as error:
         return Status(imgname, UNREADABLE, error.message), []
@@ -271,7 +307,7 @@ def _draw(run: _Run, subjects: Sequence[Subject], vertices: Floats) -> None:
         camera = assume_camera([subjects[rows[0]].image_size])
         path = run.pictures[index]
         drawing = overlay_with_side_view(
-            read_image(path, orientation="displayed"),
+            run.read(path),
             vertices[rows],
             run.estimator.body.faces,
             focal_length=float(camera.focal_length[0]),
@@ -329,9 +365,12 @@ def _arrays(run: _Run, weights: Path) -> dict[str, NDArray[Any]]:
     }
 
 
-def _report(run: _Run, out: Path, weights: Path, num_unused: int) -> PredictReport:
+def _report(
+    run: _Run, arrays: dict[str, NDArray[Any]], out: Path | None, weights: Path, num_unused: int
+) -> PredictReport:
     body = run.estimator.body
     return PredictReport(
+        arrays=arrays,
         out=out,
         num_images=len(run.pictures),
         num_people=sum(len(rows["imgname"]) for rows in run.rows),

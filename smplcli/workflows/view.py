@@ -129,7 +129,7 @@ def _select(people: People) -> _Selection:
         room -= len(rows_of[name])
     counts = (
         ("pictures", len(rows_of), len(all_rows)),
-        ("people", MAX_PEOPLE - room, len(people)),
+        ("people", MAX_PEOPLE - room, people.num_people),
     )
     notes = [f"the first {n} of {total} {kind}" for kind, n, total in counts if n < total]
     failed = len(people.statuses) - len(looked_at)

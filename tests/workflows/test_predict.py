@@ -14,6 +14,7 @@ from smplcli.errors import (
     MissingFileError,
     OutputExistsError,
     ResourceError,
+    ShapeError,
     UnreadableFileError,
 )
 from smplcli.files import asset, sha256_of
@@ -57,7 +58,7 @@ def photos(tmp_path_factory):
 def predicted(photos, network, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "new" / "preds.npz"
     folders = {"overlay_dir": out.parent / "drawn", "mesh_dir": out.parent / "meshes"}
-    report = predict([photos], out, network=network, **folders)
+    report = predict([photos], out, network=network, table_format="csv", **folders)
     return report, dict(np.load(out, allow_pickle=False))
 
 
@@ -139,6 +140,13 @@ def test_pictures_with_people_are_drawn(predicted):
 
     assert [path.name for path in report.overlays] == ["p1.jpg", "p10.jpg"]
     assert read_image(report.overlays[0], orientation="stored").shape == (512, 960, 3)
+
+
+def test_rows_are_written_as_text_beside_the_file(predicted):
+    report, arrays = predicted
+
+    lines = report.out.with_suffix(".csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["imgname", *arrays["imgname"]]
 
 
 def test_pictures_with_people_have_mesh_files(predicted):
@@ -225,7 +233,7 @@ def must_not_start(items, label):
     raise AssertionError(f"{label} started")
 
 
-@pytest.mark.parametrize("name", ["p.npz", "drawn/p1.jpg", "drawn/p1.ply"])
+@pytest.mark.parametrize("name", ["p.npz", "p.jsonl", "drawn/p1.jpg", "drawn/p1.ply"])
 def test_what_is_there_is_kept_and_found_before_the_work(photos, network, tmp_path, name):
     (tmp_path / "drawn").mkdir()
     (tmp_path / name).write_text("precious")
@@ -238,6 +246,7 @@ def test_what_is_there_is_kept_and_found_before_the_work(photos, network, tmp_pa
             overlay_dir=tmp_path / "drawn",
             mesh_dir=tmp_path / "drawn",
             mesh_format="ply",
+            table_format="jsonl",
             progress=must_not_start,
         )
     assert (tmp_path / name).read_text() == "precious"
@@ -304,3 +313,40 @@ def test_wrong_arguments_are_named_and_leave_nothing(photos, network, tmp_path, 
     with pytest.raises(expected[0], match=expected[1]):
         predict([photos], **given)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_arrays_give_what_their_files_give(photos, network, tmp_path):
+    pixels = read_image(photos / "p1.png", orientation="displayed")
+
+    by_path = predict(str(photos / "p1.png"), network=network).arrays
+    by_array = predict(pixels, network=network, mesh_dir=tmp_path)
+
+    names = {"imgname", "status_imgname"}
+    assert by_array.arrays["imgname"].tolist() == ["image_00000"]
+    assert [path.name for path in by_array.meshes] == ["image_00000.glb"]
+    assert all((by_array.arrays[x] == by_path[x]).all() for x in set(by_path) - names)
+
+
+def test_what_is_returned_is_what_is_written(predicted):
+    report, arrays = predicted
+
+    assert set(report.arrays) == set(arrays)
+    assert all((report.arrays[name] == arrays[name]).all() for name in arrays)
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9, 3)), np.zeros((0, 9, 3), np.uint8)]
+)
+def test_arrays_that_are_no_pictures_are_refused(network, wrong):
+    with pytest.raises(ShapeError, match="uint8"):
+        predict([wrong], network=network)
+
+
+def test_paths_and_arrays_do_not_mix(network):
+    with pytest.raises(ConfigError, match="not as both"):
+        predict(["a.png", np.zeros((9, 9, 3), np.uint8)], network=network)
+
+
+def test_a_table_needs_a_file_to_be_beside(photos, network):
+    with pytest.raises(ConfigError, match="no file"):
+        predict([photos], network=network, table_format="csv")
