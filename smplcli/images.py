@@ -170,7 +170,7 @@ def list_images(folder: Path) -> list[Path]:
         raise MissingFileError(f"folder not found: {folder}") from error
     except OSError as error:
         raise UnreadableFileError(f"cannot list folder: {folder} ({error.strerror})") from error
-    return sorted(filter(_is_image_name, entries), key=lambda path: _natural(path.name))
+    return sorted(filter(_is_image_name, entries), key=natural_order)
 
 
 def _is_image_name(path: Path) -> bool:
@@ -179,7 +179,9 @@ def _is_image_name(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden and path.is_file()
 
 
-def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
+def natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """What sorts paths as people do: ``img2`` before ``img10``."""
+    name = str(path)
     parts = re.split(r"([0-9]+)", name.casefold())
     numbers = [int(part) if index % 2 else 0 for index, part in enumerate(parts)]
     return list(zip(numbers, parts, strict=True)), name

@@ -1,5 +1,6 @@
 """`smplcli predict`."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,11 +12,17 @@ from smplcli.cli._output import exit_if_incomplete, note, print_result, print_ta
 if TYPE_CHECKING:
     from smplcli.workflows.predict import PredictReport
 
+STDIN = Path("-")
+
 
 def predict(
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="INPUT", show_default=False, help="Pictures, or folders."),
+        typer.Argument(
+            metavar="INPUT",
+            show_default=False,
+            help="Pictures, folders, 'patterns*', lists (.txt) of paths, or - for paths on stdin.",
+        ),
     ],
     *,
     out: Annotated[
@@ -56,6 +63,19 @@ def predict(
             metavar="X", min=0, max=1, help="Least score of who is detected.  [default: 0.2]"
         ),
     ] = None,
+    max_people: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Detect N people in a picture at most, the surest."),
+    ] = None,
+    focal_length: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PX", help="Of the camera, in pixels.  [default: each picture's diagonal]"
+        ),
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Look into the subfolders of folders as well.")
+    ] = False,
     body: BodyOption = None,
     device: DeviceOption = "auto",
     overwrite: OverwriteOption = False,
@@ -67,7 +87,7 @@ def predict(
     from smplcli.workflows.project import find_project
 
     report = run(
-        inputs,
+        _with_stdin(inputs),
         out,
         boxes=boxes,
         whole_image=whole_image,
@@ -79,11 +99,24 @@ def predict(
         mesh_format=mesh_format,
         device=device,
         min_score=MIN_SCORE if min_score is None else min_score,
+        max_people=max_people,
+        focal_length=focal_length,
+        recursive=recursive,
         overwrite=overwrite,
         progress=show_progress,
     )
     print_result(report, _print_report, as_json=as_json)
     exit_if_incomplete(report)
+
+
+def _with_stdin(inputs: list[Path]) -> list[Path]:
+    """The inputs, with the paths on stdin in place of ``-``."""
+    if STDIN not in inputs:
+        return inputs
+    from smplcli.workflows.pictures import listed_paths
+
+    listed = listed_paths(sys.stdin.buffer.read().decode("utf-8", "surrogateescape"))
+    return [path for item in inputs for path in (listed if item == STDIN else [item])]
 
 
 def _print_report(report: "PredictReport") -> None:

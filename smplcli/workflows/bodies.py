@@ -81,10 +81,19 @@ class BodyEstimator:
         network: Weights file.
         body: SMPL file; the demo body without one.
         device: Where the network computes.
+        focal_length: Of all pictures, pixels; without one, the diagonal of each.
     """
 
-    def __init__(self, network: Path, body: Path | None, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: Path,
+        body: Path | None,
+        device: torch.device,
+        *,
+        focal_length: float | None = None,
+    ) -> None:
         self.loaded = load_network(network, device=device)
+        self.focal_length = focal_length
         self.body = load_body(body)
         self._device = device
         self._joints, self._layer = JointsLayer(self.body), BodyLayer(self.body)
@@ -99,12 +108,17 @@ class BodyEstimator:
         height, width = image.shape[:2]
         return Subject(image_index, person_id, person, (width, height), crop)
 
+    def camera_of(self, subjects: Sequence[Subject]) -> Camera:
+        """Cameras of the pictures that people are in."""
+        sizes = [subject.image_size for subject in subjects]
+        return assume_camera(sizes, focal_length=self.focal_length)
+
     @torch.inference_mode()
     def estimate(self, subjects: Sequence[Subject]) -> Bodies:
         """Bodies of people, at least one, all computed at once."""
         crop, camera = (
             _crop_of(subjects),
-            assume_camera([subject.image_size for subject in subjects]),
+            self.camera_of(subjects),
         )
         keypoints = np.stack([subject.person.keypoints for subject in subjects])
         image, unit_keypoints = to_network_input(
@@ -164,10 +178,20 @@ def place_bodies(
     return torch.where(is_placed[:, None], solved, default), is_placed
 
 
-def assume_camera(image_sizes: Sequence[tuple[int, int]]) -> Camera:
-    """Cameras of pictures (B times width, height) that nobody measured: centre and diagonal."""
+def assume_camera(
+    image_sizes: Sequence[tuple[int, int]], *, focal_length: float | None = None
+) -> Camera:
+    """Cameras of pictures (B times width, height) through their centres.
+
+    Args:
+        image_sizes: Width and height, pixels.
+        focal_length: Pixels, if somebody measured it; else the diagonal.
+    """
     size = torch.tensor(image_sizes, dtype=torch.float32)
-    return Camera(default_focal_length(size), (size - 1) / 2, size)
+    focal = default_focal_length(size)
+    if focal_length is not None:
+        focal = torch.full_like(focal, focal_length)
+    return Camera(focal, (size - 1) / 2, size)
 
 
 def _to_crop_pixels(keypoints: Floats, crop: Crop, size: int) -> Floats:

@@ -1,31 +1,45 @@
 """Which pictures a workflow is to look at, and where what is drawn of them goes."""
 
+import glob
 import hashlib
+from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 
 import numpy as np
 
-from smplcli.errors import ConfigError, MissingFileError, ResourceError, ShapeError
-from smplcli.images import IMAGE_SUFFIXES, list_images, read_image
+from smplcli.errors import (
+    ConfigError,
+    MissingFileError,
+    ResourceError,
+    ShapeError,
+    UnreadableFileError,
+)
+from smplcli.images import IMAGE_SUFFIXES, list_images, natural_order, read_image
 from smplcli.types import Pixels
 
 PictureInputs = Path | str | Pixels | Sequence[Path | str | Pixels]
+
+LIST_SUFFIX = ".txt"
+
+MAX_NAMED = 5
+"""Missing inputs that an error names."""
 
 MAX_STEM = 60
 """Characters of a picture's name that the names of files made from it repeat."""
 
 
 def open_pictures(
-    inputs: PictureInputs,
+    inputs: PictureInputs, *, recursive: bool = False
 ) -> tuple[list[Path], Callable[[Path], Pixels]]:
     """Names of pictures, and what reads the picture of a name, as viewers show it.
 
     Args:
         inputs: Paths as for `find_pictures`, or arrays (H, W, 3) of RGB, 8 bit, which are called
             ``image_00000`` and so on; or one of them.
+        recursive: Whether folders are looked into with all that is in them.
 
     Raises:
         MissingFileError: An input does not exist, or a folder holds no picture.
@@ -36,7 +50,9 @@ def open_pictures(
     arrays = [item for item in inputs if isinstance(item, np.ndarray)]
     if not arrays:
         paths = [Path(item) for item in inputs if not isinstance(item, np.ndarray)]
-        return find_pictures(paths), lambda path: read_image(path, orientation="displayed")
+        return find_pictures(paths, recursive=recursive), lambda path: read_image(
+            path, orientation="displayed"
+        )
     if len(arrays) < len(inputs):
         raise ConfigError("pictures are given either as paths or as arrays, not as both")
     named = {Path(f"image_{index:05d}"): _checked(array) for index, array in enumerate(arrays)}
@@ -51,37 +67,86 @@ def _checked(array: Pixels) -> Pixels:
     return np.ascontiguousarray(array)
 
 
-def find_pictures(inputs: Sequence[Path]) -> list[Path]:
+def find_pictures(inputs: Sequence[Path], *, recursive: bool = False) -> list[Path]:
     """Picture files named, and those in folders named, each once, in the order given.
 
     Args:
-        inputs: Files of any name, and folders, whose subfolders are not looked into.
+        inputs: Files of any name, folders, patterns with ``*``, ``?``, ``[]`` or ``**``, and text
+            files (``.txt``) with a path in each line.
+        recursive: Whether folders are looked into with all that is in them, apart from links and
+            hidden folders.
 
     Raises:
         MissingFileError: An input does not exist, or a folder holds no picture.
+        UnreadableFileError: A folder or text file cannot be read.
     """
-    missing = [str(path) for path in inputs if not path.exists()]
-    if missing or not inputs:
+    named = [path for item in inputs for path in _expand(item)]
+    missing = [str(path) for path in named if not _exists(path)]
+    if missing or not named:
+        more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
         raise MissingFileError(
-            f"input not found: {', '.join(missing) or 'none was given'}",
-            hint="Name pictures, or folders of pictures.",
+            f"input not found: {', '.join(missing[:MAX_NAMED]) or 'none was given'}{more}",
+            hint="Name pictures, folders of pictures, or text files of their paths.",
         )
     found: dict[Path, Path] = {}
-    for path in inputs:
-        for picture in _list_some(path) if path.is_dir() else [path]:
+    for path in named:
+        for picture in _list_some(path, recursive=recursive) if path.is_dir() else [path]:
             found.setdefault(picture.resolve(), picture)
     return list(found.values())
 
 
-def _list_some(folder: Path) -> list[Path]:
-    pictures = list_images(folder)
+def listed_paths(text: str) -> list[Path]:
+    """Paths in lines of text."""
+    return [Path(line) for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
+
+
+def _expand(path: Path) -> list[Path]:
+    """Paths that one input stands for; itself if it is no pattern and no list."""
+    if _exists(path):
+        is_list = path.suffix.lower() == LIST_SUFFIX and path.is_file()
+        return listed_paths(_read_list(path)) if is_list else [path]
+    if not glob.has_magic(str(path)):
+        return [path]
+    matching = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207, absolute ones too
+    return sorted(matching, key=natural_order) or [path]
+
+
+def _read_list(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UnreadableFileError(f"cannot read: {path} ({error.strerror})") from error
+    return content.removeprefix(BOM_UTF8).decode("utf-8", "surrogateescape")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a line of a text file may be longer than any name
+        return False
+
+
+def _list_some(folder: Path, *, recursive: bool) -> list[Path]:
+    folders = _with_subfolders(folder) if recursive else [folder]
+    pictures = [path for each in folders for path in list_images(each)]
     if pictures:
         return pictures
-    has_folders = any(path.is_dir() for path in folder.iterdir())
+    has_folders = not recursive and any(path.is_dir() for path in folder.iterdir())
     raise MissingFileError(
         f"no pictures ({' '.join(sorted(IMAGE_SUFFIXES))}) in folder: {folder}",
-        hint="Name its subfolders: they are not looked into." if has_folders else None,
+        hint="Pass --recursive to look into its subfolders." if has_folders else None,
     )
+
+
+def _with_subfolders(folder: Path) -> Iterator[Path]:
+    yield folder
+    try:
+        inner = [x for x in folder.iterdir() if x.is_dir() and not x.is_symlink()]
+    except OSError as error:
+        raise UnreadableFileError(f"cannot list folder: {folder} ({error.strerror})") from error
+    for path in sorted(inner, key=natural_order):
+        if not path.name.startswith("."):
+            yield from _with_subfolders(path)
 
 
 def name_drawings(

@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 import smplcli
 from smplcli.conventions import SCALE_PIXELS
-from smplcli.detection.boxes import GivenBox, assign_boxes, is_visible, read_boxes
-from smplcli.detection.framing import frame_person, person_in_box
-from smplcli.detection.movenet import MIN_SCORE, PersonDetector
+from smplcli.detection.movenet import MIN_SCORE
 from smplcli.detection.people import Detection
 from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
 from smplcli.files import asset, write_npz
@@ -22,8 +20,9 @@ from smplcli.images import write_image
 from smplcli.rendering.overlay import overlay_with_side_view
 from smplcli.rotations import rotmat_to_aa
 from smplcli.types import Floats, Pixels
-from smplcli.workflows.bodies import Bodies, BodyEstimator, Subject, assume_camera
+from smplcli.workflows.bodies import Bodies, BodyEstimator, Subject
 from smplcli.workflows.devices import choose_device
+from smplcli.workflows.finders import BadBoxError, choose_finder
 from smplcli.workflows.meshes import MeshFormat, write_meshes
 from smplcli.workflows.people import (
     BAD_BOX,
@@ -122,10 +121,6 @@ class _Run:
     meshes: list[Path] = field(default_factory=list)
 
 
-class _BadBoxError(Exception):
-    """A given box is not in its picture."""
-
-
 def predict(
     inputs: PictureInputs,
     out: Path | None = None,
@@ -140,6 +135,9 @@ def predict(
     table_format: TableFormat | None = None,
     device: str = "auto",
     min_score: float = MIN_SCORE,
+    max_people: int | None = None,
+    focal_length: float | None = None,
+    recursive: bool = False,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> PredictReport:
@@ -148,7 +146,8 @@ def predict(
     A picture that cannot be read gets a row that says so, and the others are worked on.
 
     Args:
-        inputs: Pictures, and folders of pictures; or pictures as arrays, (H, W, 3) of RGB, uint8.
+        inputs: Pictures, folders, patterns, or text files of paths, as `find_pictures` takes them;
+            or pictures as arrays, (H, W, 3) of RGB, uint8.
         out: The ``.npz`` file to write; ``np.load`` reads from it what the report has as arrays.
         boxes: csv, JSON or npz file of boxes, instead of detecting people.
         whole_image: Take every picture as one person's box, instead of detecting people.
@@ -160,6 +159,9 @@ def predict(
         table_format: Also write the rows beside ``out``, as ``jsonl`` or ``csv``.
         device: ``auto``, ``cpu``, or a CUDA device.
         min_score: Least score of a person who is detected, 0..1.
+        max_people: People who are detected in a picture at most: the surest.
+        focal_length: Of the camera, pixels of the pictures; without one, their diagonals.
+        recursive: Whether folders are looked into with all that is in them.
         overwrite: Whether results that are there may be replaced.
         progress: Shows the pictures.
 
@@ -170,15 +172,19 @@ def predict(
         OutputExistsError: A result is there and ``overwrite`` is false.
         ResourceError: A result cannot be written.
     """
-    pictures, read = open_pictures(inputs)
+    if focal_length is not None and not 0 < focal_length < float("inf"):
+        raise ConfigError(f"focal_length must be a positive number, got {focal_length}")
+    pictures, read = open_pictures(inputs, recursive=recursive)
     drawings = name_drawings(overlay_dir, pictures) if overlay_dir else {}
     meshes = name_drawings(mesh_dir, pictures, f".{mesh_format}") if mesh_dir else {}
     files = _name_files(out, table_format)
     outputs = [*files, *drawings.values(), *meshes.values()]
     refuse_existing(*outputs, overwrite=overwrite)
-    find, num_unused = _choose_finder(pictures, boxes, min_score, whole_image=whole_image)
+    find, num_unused = choose_finder(
+        pictures, boxes=boxes, whole_image=whole_image, min_score=min_score, max_people=max_people
+    )
     weights = network or asset(SHIPPED_NETWORK)
-    estimator = BodyEstimator(weights, body, choose_device(device))
+    estimator = BodyEstimator(weights, body, choose_device(device), focal_length=focal_length)
     claim_outputs(outputs, pictures)
     run = _Run(
         pictures=pictures,
@@ -221,43 +227,6 @@ def _write(
         run.meshes = write_meshes(people, run.estimator.body, named, overwrite=run.overwrite)
 
 
-def _choose_finder(
-    pictures: Sequence[Path], boxes: Path | None, min_score: float, *, whole_image: bool
-) -> tuple[Callable[[int, Pixels], list[Detection]], int]:
-    """What finds the people of a picture, and how many given boxes are of none."""
-    if boxes is not None and whole_image:
-        raise ConfigError("a box file and whole pictures exclude each other")
-    if not 0 <= min_score <= 1:
-        raise ConfigError(f"min_score must be in 0..1, got {min_score}")
-    assigned, num_unused = assign_boxes(read_boxes(boxes), pictures) if boxes else ([], 0)
-    detector = PersonDetector(min_score=min_score)
-
-    def detect(_: int, image: Pixels) -> list[Detection]:
-        return [frame_person(person) for person in detector.detect(image)]
-
-    def take_whole(_: int, image: Pixels) -> list[Detection]:
-        height, width = image.shape[:2]
-        bbox = np.array([-0.5, -0.5, width - 0.5, height - 0.5])
-        return [person_in_box(bbox, 1.0, detector.detect(image))]
-
-    def take_given(index: int, image: Pixels) -> list[Detection]:
-        given = assigned[index]
-        _check_visible(given, image)
-        found = detector.detect(image) if given else []
-        return [person_in_box(box.bbox, box.score, found) for box in given]
-
-    if whole_image:
-        return take_whole, 0
-    return (take_given if boxes else detect), num_unused
-
-
-def _check_visible(given: Sequence[GivenBox], image: Pixels) -> None:
-    height, width = image.shape[:2]
-    for box in given:
-        if not is_visible(box.bbox, width, height):
-            raise _BadBoxError(f"{box.origin}: box is outside the picture ({width} x {height})")
-
-
 def _work(run: _Run, progress: Progress) -> None:
     """Look at one picture after the other, and estimate people as soon as they fill a batch."""
     waiting: list[Subject] = []
@@ -278,7 +247,7 @@ def _look_at(run: _Run, index: int, path: Path) -> tuple[Status, list[Subject]]:
         people = run.find(index, image)
     except (UnreadableFileError, MissingFileError) as error:
         return Status(imgname, UNREADABLE, error.message), []
-    except _BadBoxError as error:
+    except BadBoxError as error:
         return Status(imgname, BAD_BOX, str(error)), []
     subjects = [
         run.estimator.cut_out(image, person, image_index=index, person_id=number)
@@ -304,7 +273,7 @@ def _finish(run: _Run, subjects: Sequence[Subject]) -> None:
 def _draw(run: _Run, subjects: Sequence[Subject], vertices: Floats) -> None:
     for index in dict.fromkeys(subject.image_index for subject in subjects):
         rows = [row for row, subject in enumerate(subjects) if subject.image_index == index]
-        camera = assume_camera([subjects[rows[0]].image_size])
+        camera = run.estimator.camera_of([subjects[rows[0]]])
         path = run.pictures[index]
         drawing = overlay_with_side_view(
             run.read(path),
@@ -353,6 +322,8 @@ def _arrays(run: _Run, weights: Path) -> dict[str, NDArray[Any]]:
         "body": {"name": body.name, "sha256": body.sha256, "is_demo": body.is_demo},
         **CONVENTIONS,
     }
+    if run.estimator.focal_length is not None:
+        meta["focal_length"] = "pixels, given"
     statuses = {
         "status_imgname": [status.imgname for status in run.statuses],
         "status": [status.status for status in run.statuses],

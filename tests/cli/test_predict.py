@@ -52,6 +52,35 @@ def test_bodies_are_written_and_drawn(network):
     assert read_image(Path("drawn/camera.jpg"), orientation="stored").shape == (512, 1024, 3)
 
 
+def test_paths_are_read_from_stdin(imgs, network):
+    (imgs / "inner").mkdir()
+    (imgs / "meadow.jpg").rename(imgs / "inner" / "a b.jpg")
+    args = ["predict", "-", "--network", str(network), "--json"]
+
+    result = runner.invoke(app, args, input="imgs/inner/a b.jpg\n\n")
+    nothing = runner.invoke(app, [*args, "--overwrite"], input="")
+
+    assert json.loads(result.stdout)["num_images"] == 1
+    assert (nothing.exit_code, nothing.stdout) == (3, "")
+
+
+def test_options_reach_the_work(imgs, network):
+    (imgs / "inner").mkdir()
+    (imgs / "meadow.jpg").rename(imgs / "inner" / "meadow.jpg")
+    camera = asset("photos") / "camera.png"
+
+    result = run(
+        *("imgs", camera, "--recursive", "--max-people", "1", "--focal-length", "900"),
+        *("--network", network, "--format", "jsonl", "--mesh", "m", "--mesh-format", "ply"),
+    )
+
+    assert result.exit_code == 0
+    assert "wrote 1 mesh files in m" in result.stderr
+    assert json.loads(Path("preds.jsonl").read_text())["focal_length"] == 900
+    assert Path("m/camera.ply").read_bytes().startswith(b"ply\n")
+    assert np.load("preds.npz")["status_imgname"][0] == "imgs/inner/meadow.jpg"
+
+
 def test_json_is_one_object(network):
     result = run("./imgs", "--out", "p.npz", "--network", network, "--json")
 

@@ -8,7 +8,7 @@ from smplcli.workflows.pictures import claim_outputs, find_pictures, name_drawin
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ("b10.jpg", "b9.JPG", "notes.txt"):
+    for name in ("b10.jpg", "b9.JPG", "notes.data"):
         (tmp_path / name).touch()
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "c.png").touch()
@@ -16,9 +16,9 @@ def folder(tmp_path):
 
 
 def test_folders_and_files_mix_in_the_order_given(folder):
-    found = find_pictures([folder / "inner" / "c.png", folder, folder / "notes.txt"])
+    found = find_pictures([folder / "inner" / "c.png", folder, folder / "notes.data"])
 
-    assert [path.name for path in found] == ["c.png", "b9.JPG", "b10.jpg", "notes.txt"]
+    assert [path.name for path in found] == ["c.png", "b9.JPG", "b10.jpg", "notes.data"]
 
 
 def test_a_picture_named_twice_is_one(folder):
@@ -41,6 +41,52 @@ def test_an_empty_folder_is_an_error_that_says_what_was_looked_for(tmp_path):
     with pytest.raises(MissingFileError, match=r"\.jpeg .*in folder: ") as caught:
         find_pictures([tmp_path])
     assert caught.value.hint is None
+
+
+def test_subfolders_are_looked_into_on_request(folder):
+    for name in ("inner/deep/a10.jpg", "inner/deep/a9.jpg", ".hidden/d.jpg", "inner/deep2/x.txt"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    (folder / "inner" / "loop").symlink_to(folder, target_is_directory=True)
+
+    found = find_pictures([folder], recursive=True)
+
+    names = [path.relative_to(folder).as_posix() for path in found]
+    assert names == ["b9.JPG", "b10.jpg", "inner/c.png", "inner/deep/a9.jpg", "inner/deep/a10.jpg"]
+
+
+def test_patterns_are_expanded_in_natural_order(folder):
+    found = find_pictures([folder / "**" / "*.[jJpP]*"])
+
+    assert [path.name for path in found] == ["b9.JPG", "b10.jpg", "c.png"]
+
+
+def test_a_pattern_without_match_is_missing_input(folder):
+    with pytest.raises(MissingFileError, match=r"\*\.bmp"):
+        find_pictures([folder / "*.bmp"])
+
+
+def test_a_file_with_the_name_of_a_pattern_is_that_file(folder):
+    (folder / "b[1].jpg").touch()
+
+    assert [path.name for path in find_pictures([folder / "b[1].jpg"])] == ["b[1].jpg"]
+
+
+def test_a_text_file_lists_paths(folder):
+    lines = [folder / "inner" / "c.png", "", folder / "b9.JPG", folder / "inner" / "c.png"]
+    (folder / "list.txt").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(map(str, lines)).encode())
+
+    found = find_pictures([folder / "list.txt", folder / "b10.jpg"])
+
+    assert [path.name for path in found] == ["c.png", "b9.JPG", "b10.jpg"]
+
+
+def test_listed_paths_that_are_not_there_are_counted(folder):
+    names = ["x" * 5000, "nul\0", *(f"gone{i}" for i in range(6))]
+    (folder / "list.txt").write_text("\n".join(names))
+
+    with pytest.raises(MissingFileError, match="gone2 and 3 more"):
+        find_pictures([folder / "list.txt"])
 
 
 def test_a_folder_of_folders_is_an_error_that_says_so(tmp_path):
@@ -91,5 +137,5 @@ def test_an_output_may_not_be_a_folder(folder):
 
 
 def test_a_folder_that_cannot_be_written_in_is_named(folder):
-    with pytest.raises(ResourceError, match=r"notes\.txt"):
-        claim_outputs([folder / "notes.txt" / "p.npz"], [])
+    with pytest.raises(ResourceError, match=r"notes\.data"):
+        claim_outputs([folder / "notes.data" / "p.npz"], [])

@@ -188,6 +188,27 @@ def test_a_whole_picture_is_one_person(photos, network, tmp_path):
     assert report.num_placed_by_keypoints == 1
 
 
+def test_no_more_people_are_detected_than_asked_for(network, tmp_path):
+    street = asset("photos") / "street.jpg"
+
+    everybody = predict(street, network=network).arrays
+    two = predict(street, network=network, max_people=2).arrays
+
+    assert len(everybody["score"]) > 2
+    assert two["score"].tolist() == sorted(everybody["score"].tolist(), reverse=True)[:2]
+
+
+def test_a_given_focal_length_is_used_and_said_to_be_given(photos, network, tmp_path):
+    report = predict(photos / "p1.png", network=network, focal_length=1400.0, overlay_dir=tmp_path)
+
+    rows = report.arrays
+    placed = rows["joints3d"] + rows["cam_t"][:, None]
+    pixels = 1400 * placed[..., :2] / placed[..., 2:] + rows["principal_point"][:, None]
+    assert rows["focal_length"].tolist() == [1400]
+    assert rows["joints2d"] == pytest.approx(pixels, abs=0.1)
+    assert json.loads(str(rows["meta"]))["focal_length"] == "pixels, given"
+
+
 def test_many_given_boxes_are_all_estimated_and_drawn_together(photos, network, tmp_path):
     rows = [f"p1.png,{x},{y},{x + 90},{y + 120}" for x in range(0, 360, 60) for y in range(6)]
     boxes = tmp_path / "boxes.csv"
@@ -300,6 +321,8 @@ def test_an_interruption_leaves_nothing_half_written(photos, network, tmp_path):
         ({"out": "p.txt"}, (ConfigError, r"\.npz, not: ")),
         ({"whole_image": True, "boxes": "b.csv"}, (ConfigError, "exclude each other")),
         ({"min_score": 2.0}, (ConfigError, r"in 0\.\.1, got 2")),
+        ({"max_people": 0}, (ConfigError, "max_people must be positive")),
+        ({"focal_length": float("nan")}, (ConfigError, "focal_length must be")),
         ({"network": "none.safetensors"}, (MissingFileError, "none.safetensors")),
         ({"body": "none.pkl"}, (MissingFileError, "none.pkl")),
         ({"boxes": "none.csv"}, (MissingFileError, "none.csv")),
