@@ -101,6 +101,18 @@ class Page:
     def click(self, point):
         self.drag(point, point)
 
+    def touch(self, *frames):
+        """Fingers at the points of each frame, one frame after the other; none lifts them."""
+        before = 0
+        for points in frames:
+            kind = (
+                "touchEnd" if not points else "touchStart" if len(points) > before else "touchMove"
+            )
+            fingers = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
+            self.call("Input.dispatchTouchEvent", type=kind, touchPoints=fingers)
+            before = len(points)
+        self.settle()
+
     def screenshot(self):
         png = base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
         return Image.open(io.BytesIO(png)).convert("RGB")

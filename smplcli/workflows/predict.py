@@ -219,6 +219,8 @@ def _write(
 ) -> None:
     for path in files[:1]:
         write_npz(path, arrays, overwrite=run.overwrite)
+    if not (files[1:] or meshes):
+        return  # people are a copy of all arrays
     people = people_from(arrays, "predictions")
     for path in files[1:]:
         write_table(people, path, overwrite=run.overwrite)

@@ -184,6 +184,24 @@ def test_a_browser_shows_bodies_and_selects_the_one_that_is_clicked(folder, tmp_
 
 @pytest.mark.slow
 @needs_chromium
+def test_two_fingers_zoom_and_a_tap_selects(folder, tmp_path_factory):
+    page_of(folder, ["a.png", "a.png"])
+
+    with open_browser(tmp_path_factory.mktemp("profile")) as page:
+        page.open(folder / "view.html", width=390, height=800, is_phone=True)
+        page.call("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=2)
+        page.touch([(150, 250)], [(150, 250), (240, 250)], [(100, 250), (290, 250)], [])
+        zoom, yaw = page.evaluate("[state.zoom, state.yaw]")
+        at = page.evaluate("toScreen(view(), people[0].joints3d[3]).slice(0, 2)")
+        page.touch([at], [])
+        chosen = page.evaluate("state.selected.id")
+
+    assert page.complaints == []
+    assert (zoom, yaw, chosen) == (pytest.approx(190 / 90), 0, 0)
+
+
+@pytest.mark.slow
+@needs_chromium
 def test_bodies_lie_where_the_camera_of_the_photo_sees_them(folder, tmp_path_factory):
     page_of(folder, ["a.png"])
 
