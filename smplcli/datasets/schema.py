@@ -48,10 +48,10 @@ FIELDS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
 camera axes, ``transl`` in metres. ``part`` (x, y, confidence) and ``S`` (metres from the pelvis,
 confidence) are SPIN's 24 joints, ``openpose`` (x, y, confidence) OpenPose's 25. ``head_size`` is
 what PCKh is relative to, pixels, 0 where unknown; ``activity`` is MPII's, empty where unknown.
-``keypoints`` are COCO's 17: image pixels, and 1 if known and inside the picture. ``detected`` is
-what the detector found: image pixels and score, zeros for nothing. ``part_map`` labels the stored
-crop: 0 for background, joint + 1 for its part, or `UNKNOWN_PART` everywhere. ``crop_to_image`` is
-the affine map from crop pixels to image pixels.
+``keypoints`` are COCO's 17: image pixels and the label's confidence, 0 outside the picture.
+``detected`` is what the detector found: image pixels and score, zeros for nothing. ``part_map``
+labels the stored crop: 0 for background, joint + 1 for its part, or `UNKNOWN_PART` everywhere.
+``crop_to_image`` is the affine map from crop pixels to image pixels.
 """
 
 JPEG_BYTES, JPEG_OFFSETS = "crop_jpeg", "crop_offsets"
