@@ -82,10 +82,12 @@ def prepare(
     from smplcli.workflows.project import find_project, raw_sources
     from smplcli.workflows.sources import SPLITS, PrepareOptions
 
-    project = find_project(check or (Path(root[0]) if root else None))
+    names = list(map(str, sources or ()))
+    stated = [*(root or ()), *(name for name in names if name != "synthetic")]
+    project = find_project(check or (Path(stated[0]) if stated else None))
     note(project.notice)
     body = body or project.settings.body.path
-    roots = raw_sources(project, list(map(str, sources or ())), root or ())
+    roots = raw_sources(project, names, root or ())
     if check is not None:
         _check(check, as_json=as_json)
         _draw({"": check}, contact_sheet, body, overwrite=overwrite)

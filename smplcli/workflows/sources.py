@@ -105,7 +105,9 @@ def read_raw(
         HostileFileError: A file of it asks for anything but data.
     """
     if not root.exists():
-        raise MissingFileError(f"root of {source} not found: {root}")
+        raise MissingFileError(
+            f"root of {source} not found: {root}", hint=f"Pass --root {source}=DIR."
+        )
     if source == "3dpw":
         return read_3dpw(
             root,

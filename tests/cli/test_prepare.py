@@ -210,3 +210,13 @@ def test_help_puts_options_under_headings():
 
     headings = re.findall(r"^(\w.*):$", text, re.MULTILINE)
     assert headings == ["Options", "Raw data", "Crops", "Synthetic people", "Work"]
+
+
+def test_data_that_is_named_and_not_there_is_no_demo(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    result = runner.invoke(app, ["prepare", "3dpw"])
+
+    assert result.exit_code == 3
+    assert "demo" not in result.stderr
+    assert "--root 3dpw=DIR" in result.stderr
