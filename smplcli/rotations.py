@@ -145,3 +145,18 @@ def mirror_rotmat(rotmat: Tensor) -> Tensor:
     """Rotations (..., 3, 3) seen in a mirror that flips x; swapping sides is the caller's."""
     sign = torch.tensor([-1.0, 1.0, 1.0], dtype=rotmat.dtype, device=rotmat.device)
     return rotmat * sign[:, None] * sign
+
+
+def nearest_rotation(matrices: Tensor) -> Tensor:
+    """Rotations (..., 3, 3) nearest to matrices, never a reflection.
+
+    Of a sum of rotations this is their mean: the least sum of squared distances between matrices.
+
+    Source:
+        Moakher, "Means and Averaging in the Group of Rotations", SIAM J. Matrix Anal. Appl. 2002.
+    """
+    left, _, right = torch.linalg.svd(matrices)
+    sign = torch.ones_like(left[..., 0])
+    sign[..., 2] = torch.linalg.det(left @ right).sign()
+    rotation: Tensor = left * sign[..., None, :] @ right
+    return rotation

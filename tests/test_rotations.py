@@ -4,10 +4,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from smplcli.rotations import (
     aa_to_rotmat,
     mirror_rotmat,
+    nearest_rotation,
     rot6d_to_rotmat,
     rotmat_to_aa,
     rotmat_to_rot6d,
@@ -110,3 +112,11 @@ def test_mirrored_axis_angle_keeps_x_and_negates_y_and_z():
     mirrored = rotmat_to_aa(mirror_rotmat(aa_to_rotmat(aa)))
 
     torch.testing.assert_close(mirrored, aa * torch.tensor([1.0, -1, -1]).double())
+
+
+def test_the_mean_of_two_rotations_is_a_rotation_half_way():
+    first, second = Rotation.from_euler("z", [[10], [50]], degrees=True).as_matrix()
+
+    mean = nearest_rotation(torch.from_numpy(first + second)).numpy()
+
+    assert mean == pytest.approx(Rotation.from_euler("z", 30, degrees=True).as_matrix())

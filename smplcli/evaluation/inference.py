@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from smplcli.camera import crop_camera_to_transl, default_focal_length
-from smplcli.conventions import COCO17_MIRROR, NUM_BETAS, NUM_JOINTS, SCALE_PIXELS, SMPL_MIRROR
+from smplcli.conventions import NUM_BETAS, NUM_JOINTS, SCALE_PIXELS
 from smplcli.crops import compose_affine, crop_matrix, extract_crop, transform_points
 from smplcli.datasets.shards import PreparedSample, PreparedSplit
 from smplcli.evaluation.predictions import ImageCamera, Predictions
-from smplcli.models.network import Network, NetworkOutput
+from smplcli.models.averaging import mean_answer
+from smplcli.models.network import Network
 from smplcli.models.preprocess import to_network_input
-from smplcli.rotations import mirror_rotmat
 from smplcli.types import Camera, Crop, Floats, Ints, Pixels
 
 KeypointSource = Literal["detected", "none"]
@@ -57,9 +57,7 @@ def predict_samples(
         image, unit_points = to_network_input(crops, points if keypoints == "detected" else None)
         unit_points = None if unit_points is None else unit_points.to(device)
         with torch.inference_mode():
-            output = network(image.to(device), unit_points)
-            if flip_test:
-                output = mean_of_mirrored(network, image.to(device), unit_points, output)
+            output = mean_answer([network], image.to(device), unit_points, flip_test=flip_test)
         full_pose[rows] = output.rotmat.cpu().numpy()
         betas[rows] = output.betas.cpu().numpy()
         for field, values in zip(camera, _image_camera(people, output.pred_cam), strict=True):
@@ -67,42 +65,6 @@ def predict_samples(
     return Predictions(
         full_pose, betas, is_missing=np.zeros(len(samples), dtype=bool), camera=camera
     )
-
-
-def mean_of_mirrored(
-    network: Network, image: Tensor, keypoints: Tensor | None, output: NetworkOutput
-) -> NetworkOutput:
-    """Mean of what a network answers to pictures and, turned back, to their mirror images.
-
-    Args:
-        network: The network.
-        image: (B, 3, S, S) RGB in 0..1.
-        keypoints: (B, 17, 3) x, y in -1..1, and confidence; ``None`` if unknown.
-        output: What it answers to the pictures.
-
-    Returns:
-        Mean betas and cameras, and the rotations nearest to the means of the matrices.
-    """
-    if keypoints is not None:
-        keypoints = keypoints[:, list(COCO17_MIRROR)]
-        keypoints = keypoints * keypoints.new_tensor([-1.0, 1.0, 1.0])
-    mirrored = network(image.flip(-1), keypoints)
-    rotmat = mirror_rotmat(mirrored.rotmat[:, list(SMPL_MIRROR)])
-    pred_cam = mirrored.pred_cam * mirrored.pred_cam.new_tensor([1.0, -1.0, 1.0])
-    return output._replace(
-        rotmat=nearest_rotation(output.rotmat + rotmat),
-        betas=(output.betas + mirrored.betas) / 2,
-        pred_cam=(output.pred_cam + pred_cam) / 2,
-    )
-
-
-def nearest_rotation(matrices: Tensor) -> Tensor:
-    """Rotations (..., 3, 3) nearest to matrices, never a reflection."""
-    left, _, right = torch.linalg.svd(matrices)
-    sign = torch.ones_like(left[..., 0])
-    sign[..., 2] = torch.linalg.det(left @ right).sign()
-    rotation: Tensor = left * sign[..., None, :] @ right
-    return rotation
 
 
 def network_crops(samples: Sequence[PreparedSample], size: int) -> tuple[Pixels, Floats]:

@@ -3,20 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from scipy.spatial.transform import Rotation
 
-from smplcli.conventions import COCO17_MIRROR, SMPL_MIRROR
 from smplcli.datasets.shards import open_prepared
 from smplcli.evaluation.inference import (
     index_batches,
-    mean_of_mirrored,
-    nearest_rotation,
     network_crops,
     predict_samples,
 )
 from smplcli.models.config import ModelConfig
 from smplcli.models.network import build_network
-from smplcli.rotations import mirror_rotmat
 from tests.evaluation.prepared import sample, write_prepared
 
 STORED = np.array([100.0, 80.0])
@@ -69,36 +64,6 @@ def test_predictions_do_not_depend_on_how_samples_are_batched(tmp_path):
 
     assert alone.full_pose == pytest.approx(together.full_pose, abs=1e-5)
     assert not together.is_missing.any()
-
-
-def test_a_picture_and_its_mirror_image_are_answered_by_mirrored_bodies():
-    torch.manual_seed(0)
-    network = build_network(
-        ModelConfig(backbone="resnet18", head="baseline", input_size=64, hidden=8, keypoints=8)
-    ).eval()
-    image, keypoints = torch.rand(2, 3, 64, 64), torch.rand(2, 17, 3)
-    mirrored = keypoints[:, list(COCO17_MIRROR)] * torch.tensor([-1.0, 1.0, 1.0])
-
-    with torch.inference_mode():
-        here = mean_of_mirrored(network, image, keypoints, network(image, keypoints))
-        there = mean_of_mirrored(
-            network, image.flip(-1), mirrored, network(image.flip(-1), mirrored)
-        )
-
-    back = mirror_rotmat(there.rotmat[:, list(SMPL_MIRROR)])
-    assert back == pytest.approx(here.rotmat, abs=1e-5)
-    assert there.betas == pytest.approx(here.betas, abs=1e-5)
-    assert (there.pred_cam * torch.tensor([1.0, -1.0, 1.0])) == pytest.approx(
-        here.pred_cam, abs=1e-5
-    )
-
-
-def test_the_mean_of_two_rotations_is_a_rotation_half_way():
-    first, second = Rotation.from_euler("z", [[10], [50]], degrees=True).as_matrix()
-
-    mean = nearest_rotation(torch.from_numpy(first + second)).numpy()
-
-    assert mean == pytest.approx(Rotation.from_euler("z", 30, degrees=True).as_matrix())
 
 
 def test_a_predicted_body_falls_into_its_square_of_the_picture(tmp_path):

@@ -1,0 +1,55 @@
+"""Mean answers: of a network to pictures and to their mirror images, and of several networks."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from smplcli.conventions import COCO17_MIRROR, SMPL_MIRROR
+from smplcli.models.network import NetworkOutput
+from smplcli.rotations import mirror_rotmat, nearest_rotation
+
+Answer = Callable[[Tensor, Tensor | None], NetworkOutput]
+"""A network: pictures (B, 3, S, S) in 0..1 and keypoints (B, 17, 3) in, bodies out."""
+
+
+def mean_answer(
+    networks: Sequence[Answer],
+    image: Tensor,
+    keypoints: Tensor | None,
+    *,
+    flip_test: bool = False,
+) -> NetworkOutput:
+    """Mean of what networks answer.
+
+    Args:
+        networks: At least one.
+        image: (B, 3, S, S) RGB in 0..1.
+        keypoints: (B, 17, 3) x, y in -1..1, and confidence; ``None`` if unknown.
+        flip_test: Whether each also answers to the mirror images, which is turned back.
+
+    Returns:
+        Mean betas and cameras, and the rotations nearest to the means of the matrices; the part
+        attention of the first network. A single answer is returned as it is.
+    """
+    answers = [network(image, keypoints) for network in networks]
+    if flip_test:
+        answers += [_answer_to_mirrored(network, image, keypoints) for network in networks]
+    if len(answers) == 1:
+        return answers[0]
+    rotmat, betas, pred_cam = (
+        torch.stack(values).mean(0)
+        for values in zip(*((x.rotmat, x.betas, x.pred_cam) for x in answers), strict=True)
+    )
+    return answers[0]._replace(rotmat=nearest_rotation(rotmat), betas=betas, pred_cam=pred_cam)
+
+
+def _answer_to_mirrored(network: Answer, image: Tensor, keypoints: Tensor | None) -> NetworkOutput:
+    if keypoints is not None:
+        keypoints = keypoints[:, list(COCO17_MIRROR)]
+        keypoints = keypoints * keypoints.new_tensor([-1.0, 1.0, 1.0])
+    answer = network(image.flip(-1), keypoints)
+    return answer._replace(
+        rotmat=mirror_rotmat(answer.rotmat[:, list(SMPL_MIRROR)]),
+        pred_cam=answer.pred_cam * answer.pred_cam.new_tensor([1.0, -1.0, 1.0]),
+    )

@@ -1,0 +1,70 @@
+"""What networks answer together."""
+
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from smplcli.conventions import COCO17_MIRROR, SMPL_MIRROR
+from smplcli.models.averaging import mean_answer
+from smplcli.models.config import ModelConfig
+from smplcli.models.network import build_network
+from smplcli.rotations import mirror_rotmat
+
+
+def network_of(seed):
+    torch.manual_seed(seed)
+    config = ModelConfig(
+        backbone="resnet18", head="baseline", input_size=64, hidden=8, keypoints=8
+    )
+    network = build_network(config).eval()
+    for parameter in network.head.parameters():  # the first weights hardly see the picture
+        torch.nn.init.normal_(parameter, std=0.1)
+    return network
+
+
+def pictures():
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(2, 3, 64, 64, generator=generator), torch.rand(2, 17, 3, generator=generator)
+
+
+def test_a_picture_and_its_mirror_image_are_answered_by_mirrored_bodies():
+    network = network_of(0)
+    image, keypoints = pictures()
+    mirrored = keypoints[:, list(COCO17_MIRROR)] * torch.tensor([-1.0, 1.0, 1.0])
+
+    with torch.inference_mode():
+        here = mean_answer([network], image, keypoints, flip_test=True)
+        there = mean_answer([network], image.flip(-1), mirrored, flip_test=True)
+
+    back = mirror_rotmat(there.rotmat[:, list(SMPL_MIRROR)])
+    assert back == pytest.approx(here.rotmat, abs=1e-5)
+    assert there.betas == pytest.approx(here.betas, abs=1e-5)
+    assert (there.pred_cam * torch.tensor([1.0, -1.0, 1.0])) == pytest.approx(
+        here.pred_cam, abs=1e-5
+    )
+
+
+@torch.inference_mode()
+def test_a_network_and_itself_answer_as_it_does_alone():
+    network, (image, keypoints) = network_of(0), pictures()
+
+    alone = network(image, keypoints)
+    together = mean_answer([network, network], image, keypoints)
+
+    assert together.rotmat == pytest.approx(alone.rotmat, abs=1e-6)
+    assert together.betas == pytest.approx(alone.betas, abs=1e-6)
+    assert together.pred_cam == pytest.approx(alone.pred_cam, abs=1e-6)
+
+
+@torch.inference_mode()
+def test_two_networks_answer_half_way_between_them():
+    networks, (image, keypoints) = [network_of(0), network_of(1)], pictures()
+
+    first, second = (network(image, keypoints) for network in networks)
+    mean = mean_answer(networks, image, keypoints)
+
+    assert mean.betas == pytest.approx((first.betas + second.betas) / 2, abs=1e-6)
+    turn, rest = (a.rotmat.mT @ mean.rotmat for a in (first, second))
+    angles = [Rotation.from_matrix(x.view(-1, 3, 3)).magnitude() for x in (turn, rest)]
+    assert angles[0] == pytest.approx(angles[1], abs=1e-3)
+    assert max(angles[0]) > 0.1
