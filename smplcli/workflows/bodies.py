@@ -23,6 +23,7 @@ from smplcli.models.keypoints import MIN_SCORE
 from smplcli.models.preprocess import to_network_input
 from smplcli.models.weights import load_network
 from smplcli.types import Camera, Crop, Floats, Pixels
+from smplcli.workflows.stages import StageClock
 
 MIN_KEYPOINTS = 4
 """With fewer trusted keypoints the network's own camera places the body."""
@@ -82,6 +83,7 @@ class BodyEstimator:
         body: SMPL file; the demo body without one.
         device: Where the network computes.
         focal_length: Of all pictures, pixels; without one, the diagonal of each.
+        clock: Counts the time of the network and of what follows it.
     """
 
     def __init__(
@@ -91,11 +93,13 @@ class BodyEstimator:
         device: torch.device,
         *,
         focal_length: float | None = None,
+        clock: StageClock | None = None,
     ) -> None:
         self.loaded = load_network(network, device=device)
         self.focal_length = focal_length
         self.body = load_body(body)
         self._device = device
+        self._clock = clock or StageClock()
         self._joints, self._layer = JointsLayer(self.body), BodyLayer(self.body)
 
     def cut_out(
@@ -116,11 +120,29 @@ class BodyEstimator:
     @torch.inference_mode()
     def estimate(self, subjects: Sequence[Subject]) -> Bodies:
         """Bodies of people, at least one, all computed at once."""
-        crop, camera = (
-            _crop_of(subjects),
-            self.camera_of(subjects),
-        )
+        crop, camera = _crop_of(subjects), self.camera_of(subjects)
         keypoints = np.stack([subject.person.keypoints for subject in subjects])
+        with self._clock.stage("network"):
+            full_pose, betas, pred_cam = self._run_network(subjects, keypoints, crop)
+        with self._clock.stage("body"):
+            joints = self._joints(full_pose, betas)
+            transl, is_placed = place_bodies(
+                joints[:, NUM_JOINTS:],
+                torch.from_numpy(keypoints).float(),
+                crop_camera_to_transl(pred_cam, crop, camera),
+                crop,
+                camera,
+            )
+            joints3d = joints[:, :NUM_JOINTS]
+            joints2d = project_points(joints3d, transl, camera)
+        return Bodies(
+            full_pose, betas, pred_cam, transl, is_placed, joints3d, joints2d, camera, crop
+        )
+
+    def _run_network(
+        self, subjects: Sequence[Subject], keypoints: Floats, crop: Crop
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotation matrices, betas and crop cameras, on the processor."""
         image, unit_keypoints = to_network_input(
             np.stack([subject.crop for subject in subjects]),
             _to_crop_pixels(keypoints, crop, self.loaded.network.config.input_size),
@@ -128,22 +150,7 @@ class BodyEstimator:
         if unit_keypoints is not None:
             unit_keypoints = unit_keypoints.to(self._device)
         output = self.loaded.network(image.to(self._device), unit_keypoints)
-        full_pose, betas, pred_cam = (
-            value.cpu() for value in (output.rotmat, output.betas, output.pred_cam)
-        )
-        joints = self._joints(full_pose, betas)
-        transl, is_placed = place_bodies(
-            joints[:, NUM_JOINTS:],
-            torch.from_numpy(keypoints).float(),
-            crop_camera_to_transl(pred_cam, crop, camera),
-            crop,
-            camera,
-        )
-        joints3d = joints[:, :NUM_JOINTS]
-        joints2d = project_points(joints3d, transl, camera)
-        return Bodies(
-            full_pose, betas, pred_cam, transl, is_placed, joints3d, joints2d, camera, crop
-        )
+        return output.rotmat.cpu(), output.betas.cpu(), output.pred_cam.cpu()
 
     @torch.inference_mode()
     def vertices(self, bodies: Bodies) -> Tensor:
