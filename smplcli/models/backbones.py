@@ -11,9 +11,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from smplcli.conventions import IMAGE_MEAN, IMAGE_STD
 from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
+from smplcli.models.config import STRIDES
 
 RESNETS = ("resnet18", "resnet34", "resnet50")
-STRIDES = (4, 8, 16, 32)
 
 
 class Backbone(nn.Module):
@@ -35,7 +35,7 @@ class Backbone(nn.Module):
     def load_pretrained(self, path: Path) -> None:
         """Take weights of the same network trained elsewhere, its classifier left out.
 
-        Tensors are matched by order and shape, because releases name them differently.
+        Tensors are matched by name, or by order and shape, because releases name them differently.
 
         Raises:
             MissingFileError: There is no such file.
@@ -43,12 +43,16 @@ class Backbone(nn.Module):
         """
         if not path.is_file():
             raise MissingFileError(f"backbone weights not found: {path}")
-        given = [value for value in _tensors(path).values() if value.ndim]
         own = {key: value for key, value in self.net.state_dict().items() if value.ndim}
-        shapes = [value.shape for value in own.values()]
-        if [value.shape for value in given[: len(own)]] != shapes:
+        given = {key: value for key, value in _tensors(path).items() if value.ndim}
+        # What is left over belongs to modules that were cut off, if the names are the network's.
+        modules = {key.split(".")[0] for key in own}
+        left_over = {key.split(".")[0] for key in given.keys() - own.keys()}
+        if not own.keys() <= given.keys() or modules & left_over:
+            given = dict(zip(own, given.values(), strict=False))
+        if any(key not in given or given[key].shape != own[key].shape for key in own):
             raise UnreadableFileError(f"weights of another network: {path}")
-        self.net.load_state_dict(dict(zip(own, given, strict=False)), strict=False)
+        self.net.load_state_dict({key: given[key] for key in own}, strict=False)
 
     def fold_norm(self) -> None:
         """Merge each batch norm into the convolution that its module names right before it."""
@@ -97,11 +101,17 @@ def _timm(name: str) -> tuple[nn.Module, list[int], Any]:
             f"Did you mean {', '.join(close)}?" if close else "Run timm.list_models() for names."
         )
         raise ConfigError(f"unknown backbone: {name}", hint=hint)
-    reductions = _feature_info(timm.create_model(name, features_only=True)).reduction()
+    # HRNet's own branches; what timm gives without asking was widened for classification.
+    options: Any = {"feature_location": ""} if name.startswith("hrnet") else {}
+    try:
+        whole = timm.create_model(name, features_only=True, **options)
+    except (RuntimeError, AttributeError) as error:
+        raise ConfigError(f"backbone has no feature maps: {name}") from error
+    reductions = _feature_info(whole).reduction()
     if not set(STRIDES) <= set(reductions):
         raise ConfigError(f"backbone has no features at strides 4, 8, 16 and 32: {name}")
     picked = [reductions.index(stride) for stride in STRIDES]
-    net = timm.create_model(name, features_only=True, out_indices=picked)
+    net = timm.create_model(name, features_only=True, out_indices=picked, **options)
     config: Any = timm.get_pretrained_cfg(name)
     return net, _feature_info(net).channels(), (config.mean, config.std)
 

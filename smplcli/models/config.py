@@ -1,8 +1,11 @@
 """What a network is made of; stored in the header of every weights file."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+STRIDES = (4, 8, 16, 32)
+"""Pixels of the picture per pixel of each of the backbone's features, the finest first."""
 
 
 class ModelConfig(BaseModel):
@@ -13,8 +16,8 @@ class ModelConfig(BaseModel):
     backbone: str = "resnet50"
     """`resnet18`, `resnet34`, `resnet50` (torchvision) or the name of a timm network."""
 
-    head: Literal["part-attention", "baseline"] = "part-attention"
-    """Part attention over two branches, or perceptrons on pooled features."""
+    head: Literal["part-attention", "baseline", "pare"] = "part-attention"
+    """Part attention over two branches, perceptrons on pooled features, or PARE as published."""
 
     input_size: int = Field(default=224, ge=64, multiple_of=32)
     """Side of the square input, pixels."""
@@ -25,14 +28,17 @@ class ModelConfig(BaseModel):
     upsamplings: int = Field(default=3, ge=0, le=4)
     """Doublings of the resolution in each branch."""
 
-    upsample_mode: Literal["nearest", "bilinear"] = "bilinear"
-    """How a branch doubles its resolution."""
+    upsample_mode: Literal["nearest", "bilinear", "transposed"] = "bilinear"
+    """How a branch doubles its resolution; a transposed convolution also does the 3x3's work."""
 
     laterals: bool = False
     """Whether each doubling adds the backbone's features of the same resolution."""
 
     hidden: int = Field(default=256, ge=8)
     """Width of the hidden layer of every output perceptron."""
+
+    joint_perceptrons: bool = True
+    """Whether every joint has a perceptron of its own for its pose, or one does all joints."""
 
     context: int = Field(default=0, ge=0)
     """Features of the whole person that every joint sees beside its own; 0 for none."""
@@ -42,3 +48,18 @@ class ModelConfig(BaseModel):
 
     fold_norm: bool = False
     """Whether the backbone's batch norms are folded into its convolutions, before training."""
+
+    @property
+    def part_size(self) -> int:
+        """Side of the part maps that the network makes, pixels."""
+        if self.head == "pare":
+            return self.input_size // STRIDES[0]
+        return self.input_size // STRIDES[-1] * 2**self.upsamplings
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.laterals and self.upsample_mode == "transposed":
+            raise ValueError("laterals need upsample_mode nearest or bilinear")
+        if self.head == "pare" and (self.keypoints or self.context or self.laterals):
+            raise ValueError("head pare takes no keypoints, context or laterals")
+        return self

@@ -61,7 +61,9 @@ class PartAttentionHead(nn.Module):
             self.context = nn.Sequential(
                 nn.Linear(person + channels[-1], config.context), nn.ReLU(inplace=True)
             )
-        self.pose = JointPerceptrons(config.channels + config.context, config.hidden, 6)
+        joint = config.channels + config.context
+        perceptrons = JointPerceptrons if config.joint_perceptrons else OnePerceptron
+        self.pose = perceptrons(joint, config.hidden, 6)
         self.shape = perceptron(person + config.context, config.hidden, NUM_BETAS)
         self.camera = perceptron(person + config.context, config.hidden, 3)
 
@@ -97,8 +99,12 @@ def attend(part_logits: Tensor, values: Tensor) -> Tensor:
     Source:
         PARE (Kocabas et al., ICCV 2021), equation 3.
     """
-    attention = part_logits.flatten(2).softmax(dim=-1)
-    return attention @ values.flatten(2).mT
+    return attention_maps(part_logits).flatten(2) @ values.flatten(2).mT
+
+
+def attention_maps(part_logits: Tensor) -> Tensor:
+    """Where each joint looks: (B, 24, h, w), every map summing to one, of logits of that shape."""
+    return part_logits.flatten(2).softmax(dim=-1).view_as(part_logits)
 
 
 class Branch(nn.Module):
@@ -112,24 +118,35 @@ class Branch(nn.Module):
         self.laterals = nn.ModuleList(nn.Conv2d(count, width, 1) for count in finer)
         self.entry = nn.Conv2d(channels[-1], width, 1) if config.laterals else nn.Identity()
         first = width if config.laterals else channels[-1]
+        block = _transposed if self.mode == "transposed" else convolution
         self.blocks = nn.ModuleList(
-            _convolution(width if step else first, width) for step in range(config.upsamplings)
+            block(width if step else first, width) for step in range(config.upsamplings)
         )
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Features (B, C, h, w) at the branch's resolution."""
         x = self.entry(features[-1])
         for step, block in enumerate(self.blocks):
-            x = functional.interpolate(x, scale_factor=2.0, mode=self.mode)
+            if self.mode != "transposed":
+                x = functional.interpolate(x, scale_factor=2.0, mode=self.mode)
             if step < len(self.laterals):
                 x = x + self.laterals[step](features[-2 - step])
             x = block(x)
         return cast("Tensor", x)
 
 
-def _convolution(inputs: int, outputs: int) -> nn.Sequential:
+def convolution(inputs: int, outputs: int) -> nn.Sequential:
+    """A 3x3 convolution, batch norm and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _transposed(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False),
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     )
@@ -149,6 +166,19 @@ class JointPerceptrons(nn.Module):
         """Outputs (B, 24, outputs) for features (B, 24, inputs)."""
         hidden = torch.baddbmm(self.first_bias, joints.transpose(0, 1), self.first).relu()
         return (hidden @ self.second).transpose(0, 1)
+
+
+class OnePerceptron(nn.Module):
+    """One perceptron that sees the features of all joints and answers for all of them."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.layers = perceptron(NUM_JOINTS * inputs, hidden, NUM_JOINTS * outputs)
+
+    def forward(self, joints: Tensor) -> Tensor:
+        """Outputs (B, 24, outputs) for features (B, 24, inputs)."""
+        outputs: Tensor = self.layers(joints.flatten(1))
+        return outputs.unflatten(1, (NUM_JOINTS, -1))
 
 
 def perceptron(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

@@ -7,14 +7,20 @@ import torch
 from torch import Tensor, nn
 
 from smplcli.conventions import COCO17_JOINTS, NUM_JOINTS
+from smplcli.errors import ConfigError
 from smplcli.models.backbones import Backbone
 from smplcli.models.config import ModelConfig
-from smplcli.models.heads import BaselineHead, HeadOutput, PartAttentionHead, Seen
+from smplcli.models.heads import (
+    BaselineHead,
+    HeadOutput,
+    PartAttentionHead,
+    Seen,
+    attention_maps,
+)
 from smplcli.models.keypoints import KeypointEncoder
+from smplcli.models.pare import PareHead
+from smplcli.models.pretrained import Pretrained, pretrained_file
 from smplcli.rotations import rot6d_to_rotmat
-
-STRIDE = 32
-"""Pixels of the picture per pixel of the deepest features."""
 
 MEAN_SCALE = 0.9
 """Half crops per metre before training: a standing person fills the crop (HMR's mean camera)."""
@@ -46,9 +52,8 @@ class Network(nn.Module):
         self.config = config
         self.backbone = Backbone(config.backbone)
         self.encoder = KeypointEncoder(config.keypoints) if config.keypoints else None
-        head = PartAttentionHead if config.head == "part-attention" else BaselineHead
-        self.head = head(config, self.backbone.channels, config.keypoints)
-        self.register_buffer("mean_rot6d", _upright())
+        self.head = _head(config, self.backbone.channels)
+        self.register_buffer("mean_rot6d", upright_pose())
 
     def forward(self, image: Tensor, keypoints: Tensor | None = None) -> NetworkOutput:
         """Estimate bodies.
@@ -65,6 +70,17 @@ class Network(nn.Module):
     def look(self, image: Tensor) -> Seen:
         """What a picture (B, 3, S, S) shows, whatever is known besides."""
         return self.head.look(self.backbone(image))
+
+    def attention(self, image: Tensor) -> Tensor:
+        """Where each joint looks in pictures (B, 3, S, S): (B, 24, h, w), each map sums to one.
+
+        Raises:
+            ConfigError: The network has no part attention.
+        """
+        logits = self.look(image).part_logits
+        if logits is None:
+            raise ConfigError(f"network has no part attention: head {self.config.head}")
+        return attention_maps(logits[:, 1:])
 
     def answer(self, seen: Seen, keypoints: Tensor | None = None) -> NetworkOutput:
         """Bodies from what was seen, with or without keypoints (B, 17, 3)."""
@@ -86,31 +102,43 @@ class Network(nn.Module):
         return rot6d_to_rotmat(self.mean_rot6d + rot6d), betas
 
     def _finish(self, output: HeadOutput, seen: Seen) -> NetworkOutput:
-        rotmat = rot6d_to_rotmat(self.mean_rot6d + output.rot6d)
+        start = 0.0 if isinstance(self.head, PareHead) else self.mean_rot6d
+        rotmat = rot6d_to_rotmat(start + output.rot6d)
         log_scale, shift = output.camera.split([1, 2], dim=1)
         camera = torch.cat([MEAN_SCALE * log_scale.exp(), shift], dim=1)
         return NetworkOutput(rotmat, output.betas, camera, seen.part_logits)
 
 
-def build_network(config: ModelConfig, *, backbone_weights: Path | None = None) -> Network:
-    """Network with random heads, its backbone random too unless weights are given.
+def build_network(config: ModelConfig, *, backbone_weights: Pretrained | Path = "none") -> Network:
+    """Network with random heads, its backbone random too unless weights are named.
 
     Raises:
-        ConfigError: No such backbone.
-        MissingFileError: ``backbone_weights`` does not exist.
+        ConfigError: No such backbone, or nobody published such weights of it.
+        MissingFileError: ``backbone_weights`` does not exist, and cannot be fetched either.
+        IntegrityError: What was fetched is not what was published.
         UnreadableFileError: It holds another network.
     """
     network = Network(config)
-    if backbone_weights is not None:
-        network.backbone.load_pretrained(backbone_weights)
+    if backbone_weights != "none":
+        network.backbone.load_pretrained(pretrained_file(config.backbone, backbone_weights))
     if config.fold_norm:
         network.backbone.fold_norm()
     network.to(memory_format=torch.channels_last)
     return network
 
 
-def _upright() -> Tensor:
-    """Mean pose before training: at rest, facing the camera, which is half a turn about x."""
+def _head(config: ModelConfig, channels: list[int]) -> PartAttentionHead | BaselineHead | PareHead:
+    match config.head:
+        case "part-attention":
+            return PartAttentionHead(config, channels, config.keypoints)
+        case "baseline":
+            return BaselineHead(config, channels, config.keypoints)
+        case "pare":
+            return PareHead(config, channels)
+
+
+def upright_pose() -> Tensor:
+    """At rest, facing the camera, which is half a turn about x: (24, 6)."""
     rot6d = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(NUM_JOINTS, 1)
     rot6d[0] = torch.tensor([1.0, 0, 0, 0, -1, 0])
     return rot6d

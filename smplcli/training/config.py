@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -10,6 +10,7 @@ from smplcli.config import parse_toml
 from smplcli.datasets.samples import AugmentationConfig
 from smplcli.errors import ConfigError, MissingFileError
 from smplcli.models.config import ModelConfig
+from smplcli.models.pretrained import Pretrained
 
 
 class _Section(BaseModel):
@@ -31,6 +32,15 @@ class LossConfig(_Section):
     keypoints2d: float = Field(default=3.0, ge=0)
     """Distance along each axis of reprojected joints, half crops."""
 
+    distance: Literal["absolute", "squared"] = "absolute"
+    """How these distances count."""
+
+    vertices: float = Field(default=0.0, ge=0)
+    """Distance along each axis of vertices from the pelvis, metres; costs time."""
+
+    camera: float = Field(default=0.0, ge=0)
+    """Square of exp(-10 s) for the camera's scale s, half crops per metre: nobody is tiny."""
+
     parts: float = Field(default=0.2, ge=0)
     """Cross entropy of the part map."""
 
@@ -49,6 +59,9 @@ class ScheduleConfig(_Section):
 
     steps: int = Field(default=1000, gt=0)
     """Optimizer steps of the whole run."""
+
+    epochs: int | None = Field(default=None, gt=0)
+    """Passes over the data, instead of `steps`; known once the data is."""
 
     batch_size: int = Field(default=64, gt=0)
     """Pictures per step, over all processes."""
@@ -90,8 +103,8 @@ class Recipe(_Section):
     model: ModelConfig = ModelConfig()
     """The network."""
 
-    backbone_weights: Path | None = None
-    """File to start the backbone from; random weights without one."""
+    backbone_weights: Annotated[Pretrained | Path, Field(union_mode="left_to_right")] = "none"
+    """`imagenet` or `dino`, which are downloaded, a file, or `none` for random weights."""
 
     start_from: Path | None = None
     """Network file of the same shape whose weights to go on from."""
@@ -107,6 +120,15 @@ class Recipe(_Section):
 
     seed: int = Field(default=0, ge=0, lt=1 << 31)
     """Source of all chance."""
+
+    def for_samples(self, count: int) -> Self:
+        """This recipe with `schedule.epochs` turned into steps over ``count`` samples."""
+        schedule = self.schedule
+        if schedule.epochs is None:
+            return self
+        steps = -(-schedule.epochs * count // schedule.batch_size) + schedule.lifting_steps
+        known = schedule.model_copy(update={"steps": steps, "epochs": None})
+        return self.model_copy(update={"schedule": known})
 
     @model_validator(mode="after")
     def _can_lift(self) -> Self:

@@ -15,7 +15,7 @@ from torch.optim import Adam
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from smplcli.body.layer import JointsLayer
+from smplcli.body.layer import BodyLayer, JointsLayer
 from smplcli.datasets.samples import Sample, SampleSet
 from smplcli.errors import ConfigError, UnstableTrainingError
 from smplcli.models.network import Network
@@ -58,6 +58,9 @@ class Run:
 
     device: torch.device
     workers: int = 0
+    body: BodyLayer | None = None
+    """For the loss on vertices, if the recipe has one."""
+
     history: list[dict[str, float]] = field(default_factory=list)
     """Validations so far, each with its ``step``."""
 
@@ -98,7 +101,7 @@ def run_training(run: Run, progress: Callable[[Iterable[int], str], Iterable[int
         run.history = list(facts["history"])  # type: ignore[call-overload]
     schedule = run.recipe.schedule
     poses = run.samples.split.field("pose")[run.samples.split.field("has_smpl") > 0]
-    lesson = _Lesson(Losses(run.recipe.losses, run.joints).to(run.device), poses)
+    lesson = _Lesson(Losses(run.recipe.losses, run.joints, run.body).to(run.device), poses)
     log = _Log(run.run_dir / LOG_FILE)
     with defer_signals() as signals:
         pictures = iter(_loader(run, max(first, schedule.lifting_steps)))

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from smplcli.body.layer import JointsLayer
+from smplcli.body.layer import BodyLayer, BodyOutput, JointsLayer
 from smplcli.camera import crop_camera_to_transl, project_points
 from smplcli.conventions import NUM_JOINTS, PELVIS
 from smplcli.datasets.samples import Sample
@@ -19,31 +19,48 @@ FARTHEST_MISS = 1.0
 
 
 class Losses(nn.Module):
-    """The weighted losses of one recipe on one body."""
+    """The weighted losses of one recipe on one body.
 
-    def __init__(self, config: LossConfig, joints: JointsLayer) -> None:
+    Args:
+        config: The weights.
+        joints: The body's joints, with COCO-17 joints.
+        body: The body's vertices, where they have a weight.
+    """
+
+    def __init__(
+        self, config: LossConfig, joints: JointsLayer, body: BodyLayer | None = None
+    ) -> None:
         super().__init__()
         self.config = config
         self.joints = joints
+        self.body = body
 
     def forward(
         self, output: NetworkOutput, batch: Sample, *, supervise_parts: bool
     ) -> dict[str, Tensor]:
         """Weighted losses of a batch of pictures, by name; their sum is to be minimised."""
-        config, known = self.config, batch.has_smpl
+        config, batch = self.config, _without_garbage(batch)
+        known, squared = batch.has_smpl, config.distance == "squared"
         predicted = self.joints(output.rotmat, output.betas)
         labelled = self.joints(batch.full_pose, batch.betas)
         projected = project_to_crop(predicted[:, NUM_JOINTS:], output.pred_cam, batch)
         losses = {
             "pose": config.pose * _mean(pose_error(output.rotmat, batch.full_pose), known),
             "betas": config.betas * _mean((output.betas - batch.betas).square().mean(1), known),
-            "joints3d": config.joints3d * _mean(joints_error(predicted, labelled), known),
-            "keypoints2d": config.keypoints2d * keypoint_error(projected, batch.gt_keypoints2d),
+            "joints3d": config.joints3d
+            * _mean(joints_error(predicted, labelled, squared=squared), known),
+            "keypoints2d": config.keypoints2d
+            * keypoint_error(projected, batch.gt_keypoints2d, squared=squared),
         }
+        if self.body is not None and config.vertices:
+            predicted = _from_pelvis(self.body(output.rotmat, output.betas))
+            labelled = _from_pelvis(self.body(batch.full_pose, batch.betas))
+            error = _size(predicted - labelled, squared).mean((1, 2))
+            losses["vertices"] = config.vertices * _mean(error, known)
+        if config.camera:
+            losses["camera"] = config.camera * scale_prior(output.pred_cam)
         if output.part_logits is not None and config.parts and supervise_parts:
-            losses["parts"] = config.parts * functional.cross_entropy(
-                output.part_logits, batch.part_map, ignore_index=-1
-            )
+            losses["parts"] = config.parts * part_error(output.part_logits, batch.part_map)
         return losses
 
     def lifting(self, rotmat: Tensor, betas: Tensor, bodies: LiftingBatch) -> Tensor:
@@ -61,10 +78,10 @@ def pose_error(rotmat: Tensor, gt_rotmat: Tensor) -> Tensor:
     return (rotmat - gt_rotmat).square().sum((-1, -2)).mean(1)
 
 
-def joints_error(joints3d: Tensor, gt_joints3d: Tensor) -> Tensor:
-    """Mean absolute difference of coordinates from the pelvis, (B, J, 3) to (B,), metres."""
+def joints_error(joints3d: Tensor, gt_joints3d: Tensor, *, squared: bool = False) -> Tensor:
+    """Mean difference of coordinates from the pelvis, (B, J, 3) to (B,), metres (squared)."""
     from_pelvis = joints3d - joints3d[:, PELVIS, None]
-    return (from_pelvis - (gt_joints3d - gt_joints3d[:, PELVIS, None])).abs().mean((1, 2))
+    return _size(from_pelvis - (gt_joints3d - gt_joints3d[:, PELVIS, None]), squared).mean((1, 2))
 
 
 def project_to_crop(joints3d: Tensor, pred_cam: Tensor, batch: Sample) -> Tensor:
@@ -78,12 +95,47 @@ def project_to_crop(joints3d: Tensor, pred_cam: Tensor, batch: Sample) -> Tensor
     return crop_to_unit(project_points(joints3d, transl, camera), size)
 
 
-def keypoint_error(points: Tensor, gt_keypoints2d: Tensor) -> Tensor:
-    """Mean absolute difference over the known keypoints of a batch, half crops."""
-    miss = (points - gt_keypoints2d[..., :2]).abs().clamp(max=FARTHEST_MISS).mean(-1)
+def keypoint_error(points: Tensor, gt_keypoints2d: Tensor, *, squared: bool = False) -> Tensor:
+    """Mean difference over the known keypoints of a batch, half crops, by their confidences."""
+    off = (points - gt_keypoints2d[..., :2]).clamp(-FARTHEST_MISS, FARTHEST_MISS)
     weight = gt_keypoints2d[..., 2]
-    return (torch.where(weight > 0, miss, 0.0) * weight).sum() / weight.sum().clamp(min=1)
+    return (_size(off, squared).mean(-1) * weight).sum() / weight.sum().clamp(min=1)
+
+
+def part_error(part_logits: Tensor, part_map: Tensor) -> Tensor:
+    """Cross entropy of parts (B, 25, h, w), mean over the pixels (B, h, w) that are not -1."""
+    total = functional.cross_entropy(part_logits, part_map, ignore_index=-1, reduction="sum")
+    return total / (part_map >= 0).sum().clamp(min=1)
+
+
+def scale_prior(pred_cam: Tensor) -> Tensor:
+    """Mean of exp(-10 s)^2 over cameras (B, 3): large only for people near zero in size.
+
+    Source:
+        PARE (Kocabas et al., ICCV 2021), released losses; SPIN (ICCV 2019).
+    """
+    return (-10 * pred_cam[:, 0]).exp().square().mean()
+
+
+def _without_garbage(batch: Sample) -> Sample:
+    """Labels that are not known, as zeros: a NaN times nothing would still be one."""
+    known = batch.has_smpl > 0
+    weight = batch.gt_keypoints2d[..., 2:]
+    keypoints = torch.where(weight > 0, batch.gt_keypoints2d, 0.0)
+    return batch._replace(
+        full_pose=torch.where(known[:, None, None, None], batch.full_pose, 0.0),
+        betas=torch.where(known[:, None], batch.betas, 0.0),
+        gt_keypoints2d=keypoints,
+    )
+
+
+def _from_pelvis(body: BodyOutput) -> Tensor:
+    return body.vertices - body.joints[:, PELVIS, None]
+
+
+def _size(difference: Tensor, squared: bool) -> Tensor:  # noqa: FBT001 - private
+    return difference.square() if squared else difference.abs()
 
 
 def _mean(values: Tensor, known: Tensor) -> Tensor:
-    return (torch.where(known > 0, values, 0.0)).sum() / known.sum().clamp(min=1)
+    return torch.where(known > 0, values, 0.0).sum() / known.sum().clamp(min=1)

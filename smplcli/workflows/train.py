@@ -11,7 +11,7 @@ import torch
 
 import smplcli
 from smplcli.body.files import load_body
-from smplcli.body.layer import JointsLayer
+from smplcli.body.layer import BodyLayer, JointsLayer
 from smplcli.body.model import BodyModel
 from smplcli.datasets.samples import SampleSet
 from smplcli.datasets.schema import MANIFEST_FILE
@@ -22,7 +22,7 @@ from smplcli.evaluation.protocols import SMPL24
 from smplcli.evaluation.scoring import neutral_posers, score_predictions, truth_of
 from smplcli.evaluation.summaries import summarise
 from smplcli.files import atomic_write, sha256_of
-from smplcli.models.network import STRIDE, Network, build_network
+from smplcli.models.network import Network, build_network, upright_pose
 from smplcli.models.weights import load_network, save_network
 from smplcli.rotations import aa_to_rotmat, rotmat_to_rot6d
 from smplcli.training.config import Recipe, read_recipe, recipe_to_toml
@@ -90,9 +90,9 @@ def train(
         UnreadableFileError: One of them is not what it should be.
         UnstableTrainingError: A loss is not finite.
     """
-    settings = read_recipe(recipe)
     model = load_body(body)
     samples, validation = open_prepared(data, "train"), open_prepared(data, "validation")
+    settings = read_recipe(recipe).for_samples(len(samples))
     _claim(run_dir, settings)
     torch.manual_seed(settings.seed)
     network = _first_network(settings, samples)
@@ -104,6 +104,7 @@ def train(
         network=network,
         samples=_sample_set(samples, settings),
         joints=JointsLayer(model),
+        body=BodyLayer(model) if settings.losses.vertices else None,
         validate=_validator(validation, model),
         on_best=partial(_save_best, best, provenance),
         data_sha256=sha256_of(data / MANIFEST_FILE),
@@ -138,6 +139,8 @@ def _first_network(recipe: Recipe, samples: PreparedSplit) -> Network:
 def mean_pose(samples: PreparedSplit) -> torch.Tensor:
     """Mean of the data's poses (24, 6), the root facing the camera: where a network starts."""
     pose = torch.from_numpy(samples.field("pose")[samples.field("has_smpl") > 0])
+    if not len(pose):
+        return upright_pose()
     mean = aa_to_rotmat(pose.view(-1, 24, 3).double()).mean(0)
     u, _, vt = torch.linalg.svd(mean)
     # The nearest rotation; the last axis turns over where the nearest would be a mirror image.
@@ -152,7 +155,7 @@ def _sample_set(samples: PreparedSplit, recipe: Recipe) -> SampleSet:
     return SampleSet(
         samples,
         size=recipe.model.input_size,
-        part_size=recipe.model.input_size // STRIDE * 2**recipe.model.upsamplings,
+        part_size=recipe.model.part_size,
         augmentation=recipe.augmentation,
         seed=recipe.seed,
     )
@@ -176,7 +179,7 @@ def _provenance(recipe: Recipe, data: Path, body: BodyModel) -> dict[str, Any]:
     files = {
         name: path.name
         for name in ("backbone_weights", "start_from")
-        if (path := getattr(recipe, name)) is not None
+        if isinstance(path := getattr(recipe, name), Path)
     }
     return {
         "smplcli": smplcli.__version__,

@@ -1,0 +1,126 @@
+"""Published weights of backbones, fetched when somebody asks for them by name and never else."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import torch
+
+from smplcli.errors import ConfigError, IntegrityError, MissingFileError
+from smplcli.files import sha256_of
+
+Pretrained = Literal["imagenet", "dino", "none"]
+
+HUB = "https://huggingface.co"
+"""Where timm's weights are."""
+
+TIMEOUT = 30
+"""Seconds without an answer."""
+
+
+class Published(NamedTuple):
+    """A file that somebody published."""
+
+    url: str
+    sha256: str
+    """How its hash begins; empty where the publisher states none."""
+
+
+IMAGENET = {
+    name: Published(f"https://download.pytorch.org/models/{name}-{digest}.pth", digest)
+    for name, digest in (
+        ("resnet18", "f37072fd"),
+        ("resnet34", "b627a593"),
+        ("resnet50", "0676ba61"),
+    )
+}
+"""torchvision's first ImageNet weights, which PARE and the report's authors began with."""
+
+DINO = {
+    "resnet50": Published(
+        "https://dl.fbaipublicfiles.com/dino/dino_resnet50_pretrain/dino_resnet50_pretrain.pth", ""
+    )
+}
+"""Caron et al., "Emerging properties in self-supervised vision transformers", ICCV 2021."""
+
+
+def pretrained_file(backbone: str, weights: Pretrained | Path) -> Path:
+    """The file of a backbone's weights: the one that is given, or a published one.
+
+    Published files are kept where torch keeps its own, ``$TORCH_HOME/hub/checkpoints``.
+
+    Args:
+        backbone: `resnet50`, or any other that `Backbone` knows.
+        weights: ``imagenet``, ``dino``, or a file.
+
+    Raises:
+        ConfigError: Nobody published such weights of this backbone.
+        MissingFileError: The file has to be fetched, and cannot be.
+        IntegrityError: Its bytes are not those that were published.
+    """
+    if isinstance(weights, Path):
+        return weights
+    published = (DINO if weights == "dino" else IMAGENET).get(backbone)
+    if published is None and weights == "imagenet":
+        published = _of_timm(backbone)
+    if published is None:
+        raise ConfigError(
+            f"no {weights} weights of this backbone: {backbone}",
+            hint="Name a file with backbone_weights, or leave it out.",
+        )
+    path = Path(torch.hub.get_dir()) / "checkpoints" / _file_name(published.url)
+    if not path.is_file():
+        _fetch(published, path)
+    if not sha256_of(path).startswith(published.sha256):
+        raise IntegrityError(
+            f"not the published weights: {path}", hint="Delete the file to fetch it again."
+        )
+    return path
+
+
+def _of_timm(backbone: str) -> Published | None:
+    import timm  # noqa: PLC0415 - imports torchvision
+
+    config: Any = timm.get_pretrained_cfg(backbone)
+    if config is None:
+        return None
+    stem, _, digest = str(config.url or "").removesuffix(".pth").rpartition("-")
+    if stem and len(digest) == 8:  # the older files carry their hash in their names
+        return Published(config.url, digest)
+    if config.hf_hub_id:
+        return Published(f"{HUB}/{config.hf_hub_id}/resolve/main/model.safetensors", "")
+    return None
+
+
+def _file_name(url: str) -> str:
+    *_, repository, _, _, name = url.rsplit("/", 4)
+    return f"{repository}.safetensors" if name == "model.safetensors" else name
+
+
+def _fetch(published: Published, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        digest = published.sha256 or _hub_sha256(published.url)
+        torch.hub.download_url_to_file(
+            published.url, str(path), hash_prefix=digest or None, progress=False
+        )
+    except (URLError, TimeoutError, ConnectionError) as error:
+        raise MissingFileError(
+            f"backbone weights cannot be fetched: {published.url}",
+            hint=f"Fetch the file by other means and save it as {path}, "
+            "or name a file with backbone_weights.",
+        ) from error
+    except RuntimeError as error:
+        raise IntegrityError(f"what came is not what was published: {published.url}") from error
+
+
+def _hub_sha256(url: str) -> str:
+    """Hash of a file on the hub, by the hub's own listing; empty for other places."""
+    if not url.startswith(HUB):
+        return ""
+    repository = url.removeprefix(f"{HUB}/").split("/resolve/")[0]
+    with urlopen(f"{HUB}/api/models/{repository}/tree/main", timeout=TIMEOUT) as answer:  # noqa: S310 - https
+        files = json.load(answer)
+    return next(file["lfs"]["oid"] for file in files if file["path"] == "model.safetensors")
