@@ -54,7 +54,7 @@ class ModelConfig(BaseModel):
         """Side of the part maps that the network makes, pixels."""
         if self.head == "pare":
             return self.input_size // STRIDES[0]
-        return self.input_size // STRIDES[-1] * 2**self.upsamplings
+        return self.input_size // STRIDES[-1] << self.upsamplings
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -177,8 +177,7 @@ class OnePerceptron(nn.Module):
 
     def forward(self, joints: Tensor) -> Tensor:
         """Outputs (B, 24, outputs) for features (B, 24, inputs)."""
-        outputs: Tensor = self.layers(joints.flatten(1))
-        return outputs.unflatten(1, (NUM_JOINTS, -1))
+        return cast("Tensor", self.layers(joints.flatten(1))).view(len(joints), NUM_JOINTS, -1)
 
 
 def perceptron(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

@@ -123,4 +123,4 @@ def _hub_sha256(url: str) -> str:
     repository = url.removeprefix(f"{HUB}/").split("/resolve/")[0]
     with urlopen(f"{HUB}/api/models/{repository}/tree/main", timeout=TIMEOUT) as answer:  # noqa: S310 - https
         files = json.load(answer)
-    return next(file["lfs"]["oid"] for file in files if file["path"] == "model.safetensors")
+    return str(next(file["lfs"]["oid"] for file in files if file["path"] == "model.safetensors"))
