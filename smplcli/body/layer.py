@@ -5,6 +5,7 @@ Source:
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -53,15 +54,35 @@ class Skeleton(nn.Module):
 
     rest: Tensor
     shape: Tensor
+    order: Tensor
+    """(24,) joints, generation by generation."""
+
+    places: Tensor
+    """(24,) where SMPL's joints are in that order."""
+
+    parents: Tensor
+    """(24,) in that order: where a joint's parent is in the generation before."""
 
     def __init__(self, model: BodyModel) -> None:
         super().__init__()
+        generations = _generations(model.parents)
+        order = np.concatenate(generations)
         rest = model.joint_regressor @ model.v_template
         shape = np.einsum("jv,vck->kjc", model.joint_regressor, model.shapedirs)
-        self.register_buffer("rest", _tensor(rest), persistent=False)
-        self.register_buffer("shape", _tensor(shape).flatten(1), persistent=False)
-        self._generations, self._order = _generations(model.parents)
-        self._parents = model.parents.tolist()
+        joints = np.concatenate([rest[None], shape])
+        bones = joints - joints[:, model.parents]
+        bones[:, 0] = joints[:, 0]
+        # Joints and bones both follow from betas; laid out by generation, they need no gathering.
+        both = np.stack([joints[:, order], bones[:, order]], axis=1).reshape(len(joints), -1)
+        self.register_buffer("rest", _tensor(both[0]), persistent=False)
+        self.register_buffer("shape", _tensor(both[1:]), persistent=False)
+        self.register_buffer("order", torch.from_numpy(order), persistent=False)
+        self.register_buffer("places", torch.from_numpy(np.argsort(order)), persistent=False)
+        slots = np.concatenate([np.arange(len(g)) for g in generations])[np.argsort(order)]
+        parents = torch.from_numpy(slots[model.parents[order]])
+        self.register_buffer("parents", parents, persistent=False)
+        ends = np.cumsum([len(generation) for generation in generations])
+        self._generations = [slice(*span) for span in pairwise(ends.tolist())]
 
     def forward(self, full_pose: Tensor, betas: Tensor) -> Motion:
         """Pose the tree.
@@ -77,17 +98,19 @@ class Skeleton(nn.Module):
             ShapeError: An argument has another shape.
         """
         _check(full_pose, betas)
-        rest = self.rest + (betas @ self.shape).unflatten(-1, (NUM_JOINTS, 3))
-        rotations, joints = [full_pose[:, :1]], [rest[:, :1]]
-        for children, slots in self._generations:
-            parents = [self._parents[child] for child in children]
-            carrier = rotations[-1][:, slots]
-            bones = carrier @ (rest[:, children] - rest[:, parents])[..., None]
-            joints.append(joints[-1][:, slots] + bones.squeeze(-1))
-            rotations.append(carrier @ full_pose[:, children])
-        rotation = torch.cat(rotations, dim=1)[:, self._order]
-        joint = torch.cat(joints, dim=1)[:, self._order]
-        return Motion(rotation, joint, joint - (rotation @ rest[..., None]).squeeze(-1))
+        resting = torch.addmm(self.rest, betas, self.shape).view(-1, 2, NUM_JOINTS, 3, 1)
+        joints, bones = resting.unbind(1)
+        local = torch.cat([full_pose.index_select(1, self.order), bones], dim=-1)
+        posed = [local[:, :1]]
+        for generation in self._generations:
+            carrier = posed[-1].index_select(1, self.parents[generation])
+            moved = carrier[..., :3] @ local[:, generation]
+            moved[..., 3] += carrier[..., 3]
+            posed.append(moved)
+        world = torch.cat(posed, dim=1)
+        offset = world[..., 3:] - world[..., :3] @ joints
+        world = torch.cat([world, offset], dim=-1).index_select(1, self.places)
+        return Motion(world[..., :3], world[..., 3], world[..., 4])
 
 
 class BodyLayer(nn.Module):
@@ -141,10 +164,10 @@ class BodyLayer(nn.Module):
     def _skin_in_pieces(self, coefficients: Tensor, carrier: Tensor) -> Tensor:
         """The same without gradients, on a CPU."""
         num_vertices = self.weights.shape[1]
-        vertices = coefficients.new_empty(len(coefficients), 3, num_vertices)
+        vertices = _empty(coefficients, len(coefficients), 3, num_vertices)
         # Written again for every piece, so that they need not be fetched from memory.
-        shaped = coefficients.new_empty(SKINNED_AT_ONCE, 3, num_vertices)
-        rows = coefficients.new_empty(SKINNED_AT_ONCE, 3, 4, num_vertices)
+        shaped = _empty(coefficients, SKINNED_AT_ONCE, 3, num_vertices)
+        rows = _empty(coefficients, SKINNED_AT_ONCE, 3, 4, num_vertices)
         for start in range(0, len(vertices), SHAPED_AT_ONCE):
             many = slice(start, start + SHAPED_AT_ONCE)
             _multiply(coefficients[many], self.blend, vertices[many])
@@ -221,6 +244,11 @@ def _multiply(left: Tensor, right: Tensor, product: Tensor) -> None:
     np.matmul(left.numpy(), right.numpy(), out=out)
 
 
+def _empty(like: Tensor, *shape: int) -> Tensor:
+    """Memory from numpy, which asks for huge pages: many small ones take long to come by."""
+    return torch.from_numpy(np.empty(shape, dtype=like.numpy().dtype))
+
+
 def _coefficients(full_pose: Tensor, betas: Tensor) -> Tensor:
     """(B, 217): betas, then the 23 relative rotations minus identity."""
     eye = torch.eye(3, dtype=full_pose.dtype, device=full_pose.device)
@@ -234,19 +262,12 @@ def _check(full_pose: Tensor, betas: Tensor) -> None:
         raise ShapeError(f"betas must be ({len(full_pose)}, 10), got {tuple(betas.shape)}")
 
 
-def _generations(parents: Ints) -> tuple[list[tuple[list[int], list[int]]], list[int]]:
-    """Joints by their distance from the root, each with its parent's place in the one before.
-
-    Also the position of every joint when the generations are laid end to end.
-    """
-    generations, current, order = [], [0], [0]
-    while current:
-        pairs = [(j, current.index(p)) for j, p in enumerate(parents.tolist()) if p in current]
-        current = [child for child, _ in pairs]
-        if pairs:
-            generations.append((current, [slot for _, slot in pairs]))
-            order += current
-    return generations, np.argsort(order).tolist()
+def _generations(parents: Ints) -> list[Ints]:
+    """Joints by their distance from the root."""
+    generations = [np.array([0])]
+    while len(children := np.flatnonzero(np.isin(parents, generations[-1]))):
+        generations.append(children)
+    return generations
 
 
 def _tensor(array: Floats) -> Tensor:
