@@ -191,6 +191,7 @@ class JointsLayer(nn.Module):
     template: Tensor
     blend: Tensor
     mass: Tensor
+    carriers: Tensor
     gather: Tensor
 
     def __init__(
@@ -214,7 +215,7 @@ class JointsLayer(nn.Module):
         scatter = rows[None] == np.arange(len(regressor))[:, None]
         gather = np.concatenate([from_joints, scatter], axis=1)
         self.register_buffer("gather", _tensor(gather), persistent=False)
-        self._carriers = carriers.tolist()
+        self.register_buffer("carriers", torch.from_numpy(carriers), persistent=False)
 
     def forward(self, full_pose: Tensor, betas: Tensor) -> Tensor:
         """Pose bodies.
@@ -232,8 +233,9 @@ class JointsLayer(nn.Module):
         motion = self.skeleton(full_pose, betas)
         shaped = torch.addmm(self.template, _coefficients(full_pose, betas), self.blend)
         points = shaped.unflatten(-1, (-1, 3))
-        turned = (motion.rotation[:, self._carriers] @ points[..., None]).squeeze(-1)
-        carried = turned + self.mass * motion.offset[:, self._carriers]
+        rotation = motion.rotation.index_select(1, self.carriers)
+        turned = (rotation @ points[..., None]).squeeze(-1)
+        carried = turned + self.mass * motion.offset.index_select(1, self.carriers)
         sets = self.gather @ torch.cat([motion.joints, carried], dim=1)
         return torch.cat([motion.joints, sets], dim=1)
 
