@@ -1,5 +1,6 @@
 """Picture files: read as 8-bit RGB or refused with a reason, and written whole or not at all."""
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -164,27 +165,43 @@ def list_images(folder: Path) -> list[Path]:
         MissingFileError: There is no such folder.
         UnreadableFileError: The folder cannot be listed.
     """
+    return [folder / name for name in list_image_names(folder)]
+
+
+def list_image_names(folder: Path) -> list[str]:
+    """Names of the files that `list_images` lists, which may be millions.
+
+    Raises:
+        MissingFileError: There is no such folder.
+        UnreadableFileError: The folder cannot be listed.
+    """
     try:
-        entries = list(folder.iterdir())
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if _is_image(entry)]
     except (FileNotFoundError, NotADirectoryError) as error:
         raise MissingFileError(f"folder not found: {folder}") from error
     except OSError as error:
         raise UnreadableFileError(f"cannot list folder: {folder} ({error.strerror})") from error
-    return sorted(filter(_is_image_name, entries), key=natural_order)
+    return sorted(names, key=natural_order)
 
 
-def _is_image_name(path: Path) -> bool:
+def _is_image(entry: os.DirEntry[str]) -> bool:
     # Names with a leading dot are what systems leave behind, such as macOS's '._photo.jpg'.
-    is_hidden = path.name.startswith(".")
-    return path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden and path.is_file()
+    if entry.name.startswith(".") or Path(entry.name).suffix.lower() not in IMAGE_SUFFIXES:
+        return False
+    return Path(entry.path).is_file() if entry.is_symlink() else entry.is_file()
 
 
-def natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
+def natural_order(path: Path | str) -> tuple[str, str]:
     """What sorts paths as people do: ``img2`` before ``img10``."""
     name = str(path)
-    parts = re.split(r"([0-9]+)", name.casefold())
-    numbers = [int(part) if index % 2 else 0 for index, part in enumerate(parts)]
-    return list(zip(numbers, parts, strict=True)), name
+    return re.sub("[0-9]+", _sortable, name.casefold()), name
+
+
+def _sortable(digits: re.Match[str]) -> str:
+    """Digits as text that sorts by their number, before any letter."""
+    number = digits[0].lstrip("0")
+    return f"\0{chr(len(number))}{number}{digits[0]}\0"
 
 
 def _read_bytes(path: Path) -> bytes:

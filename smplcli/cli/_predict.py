@@ -10,7 +10,7 @@ from smplcli.cli._options import BodyOption, DeviceOption, JsonOption, Overwrite
 from smplcli.cli._output import exit_if_incomplete, note, print_result, print_table, show_progress
 
 if TYPE_CHECKING:
-    from smplcli.workflows.predict import PredictReport
+    from smplcli.workflows.predict_report import PredictReport
 
 STDIN = Path("-")
 

@@ -98,7 +98,7 @@ class BodyEstimator:
         self.loaded = load_network(network, device=device)
         self.focal_length = focal_length
         self.body = load_body(body)
-        self._device = device
+        self.name, self.device = network.name, device
         self._clock = clock or StageClock()
         self._joints, self._layer = JointsLayer(self.body), BodyLayer(self.body)
 
@@ -148,15 +148,14 @@ class BodyEstimator:
             _to_crop_pixels(keypoints, crop, self.loaded.network.config.input_size),
         )
         if unit_keypoints is not None:
-            unit_keypoints = unit_keypoints.to(self._device)
-        output = self.loaded.network(image.to(self._device), unit_keypoints)
+            unit_keypoints = unit_keypoints.to(self.device)
+        output = self.loaded.network(image.to(self.device), unit_keypoints)
         return output.rotmat.cpu(), output.betas.cpu(), output.pred_cam.cpu()
 
     @torch.inference_mode()
-    def vertices(self, bodies: Bodies) -> Tensor:
-        """Placed vertices (N, V, 3), metres, camera axes."""
-        posed = self._layer(bodies.full_pose, bodies.betas)
-        vertices: Tensor = posed.vertices + bodies.transl[:, None]
+    def surfaces(self, bodies: Bodies) -> Tensor:
+        """Vertices (N, V, 3) before ``transl``, metres, camera axes."""
+        vertices: Tensor = self._layer(bodies.full_pose, bodies.betas).vertices
         return vertices
 
 

@@ -18,7 +18,7 @@ class BadBoxError(Exception):
 
 
 def choose_finder(
-    pictures: Sequence[Path],
+    pictures: Sequence[str],
     *,
     boxes: Path | None,
     whole_image: bool,
@@ -28,7 +28,7 @@ def choose_finder(
     """What finds the people of a picture by its index, and how many given boxes are of none.
 
     Args:
-        pictures: All pictures.
+        pictures: Names of all pictures.
         boxes: File of boxes to use instead of detecting people.
         whole_image: Whether every picture is one person's box.
         min_score: Least score of a person who is detected.
@@ -45,8 +45,12 @@ def choose_finder(
         raise ConfigError(f"min_score must be in 0..1, got {min_score}")
     if max_people is not None and max_people < 1:
         raise ConfigError(f"max_people must be positive, got {max_people}")
-    assigned, num_unused = assign_boxes(read_boxes(boxes), pictures) if boxes else ([], 0)
-    detector = PersonDetector(min_score=min_score)
+    assigned: list[list[GivenBox]] = []
+    num_unused = 0
+    if boxes:
+        assigned, num_unused = assign_boxes(read_boxes(boxes), [Path(name) for name in pictures])
+    # One thread for each picture, since several pictures are looked at at once.
+    detector = PersonDetector(min_score=min_score, threads=1)
 
     def detect(_: int, image: Pixels) -> list[Detection]:
         return [frame_person(person) for person in detector.detect(image)[:max_people]]

@@ -79,13 +79,13 @@ _DEATHS = ("KilledWorker", "WorkerCrashedError", "ActorDiedError", "RayActorErro
 
 
 def _alone(function: Callable[[T], Result], task: T) -> Result:
-    with _one_thread():
+    with one_thread():
         return function(task)
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Leave the other cores to the other processes."""
+def one_thread() -> Iterator[None]:
+    """Leave the other cores to the other processes or threads."""
     threads = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

@@ -1,7 +1,7 @@
 """The people of a predictions file: what a row holds, and rows read back."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,6 +54,10 @@ CONVENTIONS = {
 }
 """What the numbers of a predictions file mean; part of its ``meta``."""
 
+VERTICES_CONVENTION = "metres, camera axes, before cam_t: vertices + cam_t is where they are"
+
+ROWS_AT_ONCE = 1000
+"""Rows of a large file that are in memory together."""
 
 FORM_FIELDS = ("pose", "betas", "cam_t")
 STATUS_FIELDS = ("status_imgname", "status", "status_detail")
@@ -127,6 +131,14 @@ def people_from(arrays: Mapping[str, NDArray[Any]], origin: str) -> People:
         tuple(Status(*status) for status in statuses),
         meta if isinstance(meta, dict) else {},
     )
+
+
+def people_in_parts(arrays: Mapping[str, NDArray[Any]]) -> Iterator[People]:
+    """People of our own predictions, some at a time, without statuses."""
+    empty = dict.fromkeys(STATUS_FIELDS, np.zeros(0, "U1")) | {"meta": arrays["meta"]}
+    for start in range(0, len(arrays["imgname"]), ROWS_AT_ONCE):
+        some = slice(start, start + ROWS_AT_ONCE)
+        yield people_from({x: arrays[x][some] for x in PERSON_FIELDS} | empty, "predictions")
 
 
 def _check(origin: str, name: str, array: NDArray[Any], shape: tuple[int, ...], kind: str) -> None:

@@ -4,9 +4,11 @@ import glob
 import hashlib
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import NamedTuple, overload
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from smplcli.errors import (
     ShapeError,
     UnreadableFileError,
 )
-from smplcli.images import IMAGE_SUFFIXES, list_images, natural_order, read_image
+from smplcli.images import IMAGE_SUFFIXES, list_image_names, natural_order, read_image
 from smplcli.types import Pixels
 
 PictureInputs = Path | str | Pixels | Sequence[Path | str | Pixels]
@@ -31,10 +33,18 @@ MAX_STEM = 60
 """Characters of a picture's name that the names of files made from it repeat."""
 
 
-def open_pictures(
-    inputs: PictureInputs, *, recursive: bool = False
-) -> tuple[list[Path], Callable[[Path], Pixels]]:
-    """Names of pictures, and what reads the picture of a name, as viewers show it.
+class Pictures(NamedTuple):
+    """Pictures to look at, in order."""
+
+    names: Sequence[str]
+    """Paths, with slashes; they are not kept as objects since there may be millions."""
+
+    read: Callable[[int], Pixels]
+    """The picture of a number, as viewers show it; several threads may ask at once."""
+
+
+def open_pictures(inputs: PictureInputs, *, recursive: bool = False) -> Pictures:
+    """Names of pictures, and what reads them.
 
     Args:
         inputs: Paths as for `find_pictures`, or arrays (H, W, 3) of RGB, 8 bit, which are called
@@ -50,13 +60,14 @@ def open_pictures(
     arrays = [item for item in inputs if isinstance(item, np.ndarray)]
     if not arrays:
         paths = [Path(item) for item in inputs if not isinstance(item, np.ndarray)]
-        return find_pictures(paths, recursive=recursive), lambda path: read_image(
-            path, orientation="displayed"
+        names = find_pictures(paths, recursive=recursive)
+        return Pictures(
+            names, lambda index: read_image(Path(names[index]), orientation="displayed")
         )
     if len(arrays) < len(inputs):
         raise ConfigError("pictures are given either as paths or as arrays, not as both")
-    named = {Path(f"image_{index:05d}"): _checked(array) for index, array in enumerate(arrays)}
-    return list(named), lambda path: named[path]
+    checked = [_checked(array) for array in arrays]
+    return Pictures([f"image_{index:05d}" for index in range(len(arrays))], checked.__getitem__)
 
 
 def _checked(array: Pixels) -> Pixels:
@@ -67,8 +78,8 @@ def _checked(array: Pixels) -> Pixels:
     return np.ascontiguousarray(array)
 
 
-def find_pictures(inputs: Sequence[Path], *, recursive: bool = False) -> list[Path]:
-    """Picture files named, and those in folders named, each once, in the order given.
+def find_pictures(inputs: Sequence[Path], *, recursive: bool = False) -> list[str]:
+    """Paths of picture files named, and of those in folders named, each once, in the order given.
 
     Args:
         inputs: Files of any name, folders, patterns with ``*``, ``?``, ``[]`` or ``**``, and text
@@ -88,11 +99,18 @@ def find_pictures(inputs: Sequence[Path], *, recursive: bool = False) -> list[Pa
             f"input not found: {', '.join(missing[:MAX_NAMED]) or 'none was given'}{more}",
             hint="Name pictures, folders of pictures, or text files of their paths.",
         )
-    found: dict[Path, Path] = {}
+    found: dict[str, str] = {}
+    resolved_folder = lru_cache(maxsize=1)(_resolved)  # resolving takes longer than listing
     for path in named:
-        for picture in _list_some(path, recursive=recursive) if path.is_dir() else [path]:
-            found.setdefault(picture.resolve(), picture)
+        for name in _list_some(path, recursive=recursive) if path.is_dir() else [path.as_posix()]:
+            picture = Path(name)
+            whole = resolved_folder(picture.parent) / picture.name
+            found.setdefault(str(_resolved(picture) if picture.is_symlink() else whole), name)
     return list(found.values())
+
+
+def _resolved(path: Path) -> Path:
+    return path.resolve()
 
 
 def listed_paths(text: str) -> list[Path]:
@@ -126,9 +144,11 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _list_some(folder: Path, *, recursive: bool) -> list[Path]:
+def _list_some(folder: Path, *, recursive: bool) -> list[str]:
     folders = _with_subfolders(folder) if recursive else [folder]
-    pictures = [path for each in folders for path in list_images(each)]
+    pictures = [
+        (each / "_").as_posix()[:-1] + name for each in folders for name in list_image_names(each)
+    ]
     if pictures:
         return pictures
     has_folders = not recursive and any(path.is_dir() for path in folder.iterdir())
@@ -149,35 +169,57 @@ def _with_subfolders(folder: Path) -> Iterator[Path]:
             yield from _with_subfolders(path)
 
 
-def name_drawings(
-    folder: Path, pictures: Sequence[Path], suffix: str = ".jpg"
-) -> dict[Path, Path]:
-    """Where what is drawn of each picture goes: its name, made unique by a hash where needed."""
-    shared = Counter(path.stem.casefold() for path in pictures)
-    drawings = {}
-    for path in pictures:
+class Drawings(Sequence[Path]):
+    """Where what is drawn of each picture goes: its name, made unique by a hash where needed.
+
+    Args:
+        folder: Of all of them.
+        names: Of the pictures.
+        suffix: Of what is drawn.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str], suffix: str = ".jpg") -> None:
+        self._folder, self._names, self._suffix = folder, names, suffix
+        self._shared = Counter(Path(name).stem.casefold() for name in names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Path]: ...
+    def __getitem__(self, index: int | slice) -> Path | list[Path]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        path = Path(self._names[index])
         name = path.stem
-        if shared[name.casefold()] > 1 or len(name) > MAX_STEM:
+        if self._shared[name.casefold()] > 1 or len(name) > MAX_STEM:
             digest = hashlib.sha256(str(path.resolve()).encode(errors="surrogateescape"))
             name = f"{name[:MAX_STEM]}-{digest.hexdigest()[:8]}"
-        drawings[path] = folder / f"{name}{suffix}"
-    return drawings
+        return self._folder / f"{name}{self._suffix}"
 
 
-def claim_outputs(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
+def claim_outputs(outputs: Iterable[Path], inputs: Sequence[str]) -> None:
     """Find out before the work whether its results can be written.
 
     Raises:
         ConfigError: An output is one of the inputs, or a folder.
         ResourceError: A folder cannot be made or written in.
     """
-    sources = {path.resolve() for path in inputs}
+    sources: set[Path] | None = None
+    folders: dict[Path, None] = {}
     for path in outputs:
+        folders[path.parent] = None
+        if not path.exists():
+            continue  # which an input does
+        if sources is None:
+            sources = {Path(name).resolve() for name in inputs}
         if path.resolve() in sources:
             raise ConfigError(f"output is an input: {path}", hint="Choose another folder.")
         if path.is_dir():
             raise ConfigError(f"output is a folder: {path}", hint="Name a file.")
-    for folder in {path.parent for path in outputs}:
+    for folder in folders:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with TemporaryFile(dir=folder):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -34,11 +35,11 @@ _PARTS: dict[str, tuple[str, ...]] = {
 """What a column of the csv adds to the name of its array."""
 
 
-def write_table(people: People, path: Path, *, overwrite: bool) -> None:
+def write_table(people: Iterable[People], path: Path, *, overwrite: bool) -> None:
     """Write one line per person, with the names, units and order of the predictions file.
 
     Args:
-        people: The predictions.
+        people: The predictions, in parts.
         path: A ``.jsonl`` file, each line an object of arrays, or a ``.csv`` file with a header
             and one column per number.
         overwrite: Whether a file that is there may be replaced.
@@ -51,8 +52,9 @@ def write_table(people: People, path: Path, *, overwrite: bool) -> None:
     with atomic_write(path, overwrite=overwrite) as file:
         if path.suffix == ".csv":
             file.write(_joined(csv_columns()))
-        for row in range(people.num_people):
-            file.write(line_of({name: _plain(people.rows[name][row]) for name in PERSON_FIELDS}))
+        for part in people:
+            for row in range(part.num_people):
+                file.write(line_of({name: _plain(part.rows[name][row]) for name in PERSON_FIELDS}))
 
 
 def csv_columns() -> list[str]:

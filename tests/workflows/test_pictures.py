@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from smplcli.errors import ConfigError, MissingFileError, ResourceError
-from smplcli.workflows.pictures import claim_outputs, find_pictures, name_drawings
+from smplcli.workflows.pictures import Drawings, claim_outputs, find_pictures
 
 
 @pytest.fixture
@@ -18,13 +18,13 @@ def folder(tmp_path):
 def test_folders_and_files_mix_in_the_order_given(folder):
     found = find_pictures([folder / "inner" / "c.png", folder, folder / "notes.data"])
 
-    assert [path.name for path in found] == ["c.png", "b9.JPG", "b10.jpg", "notes.data"]
+    assert [Path(name).name for name in found] == ["c.png", "b9.JPG", "b10.jpg", "notes.data"]
 
 
 def test_a_picture_named_twice_is_one(folder):
     found = find_pictures([folder / "b9.JPG", folder, folder / "inner" / ".." / "b10.jpg"])
 
-    assert [path.name for path in found] == ["b9.JPG", "b10.jpg"]
+    assert [Path(name).name for name in found] == ["b9.JPG", "b10.jpg"]
 
 
 def test_all_missing_inputs_are_named(folder):
@@ -51,14 +51,14 @@ def test_subfolders_are_looked_into_on_request(folder):
 
     found = find_pictures([folder], recursive=True)
 
-    names = [path.relative_to(folder).as_posix() for path in found]
+    names = [Path(name).relative_to(folder).as_posix() for name in found]
     assert names == ["b9.JPG", "b10.jpg", "inner/c.png", "inner/deep/a9.jpg", "inner/deep/a10.jpg"]
 
 
 def test_patterns_are_expanded_in_natural_order(folder):
     found = find_pictures([folder / "**" / "*.[jJpP]*"])
 
-    assert [path.name for path in found] == ["b9.JPG", "b10.jpg", "c.png"]
+    assert [Path(name).name for name in found] == ["b9.JPG", "b10.jpg", "c.png"]
 
 
 def test_a_pattern_without_match_is_missing_input(folder):
@@ -69,7 +69,7 @@ def test_a_pattern_without_match_is_missing_input(folder):
 def test_a_file_with_the_name_of_a_pattern_is_that_file(folder):
     (folder / "b[1].jpg").touch()
 
-    assert [path.name for path in find_pictures([folder / "b[1].jpg"])] == ["b[1].jpg"]
+    assert [Path(name).name for name in find_pictures([folder / "b[1].jpg"])] == ["b[1].jpg"]
 
 
 def test_a_text_file_lists_paths(folder):
@@ -78,7 +78,7 @@ def test_a_text_file_lists_paths(folder):
 
     found = find_pictures([folder / "list.txt", folder / "b10.jpg"])
 
-    assert [path.name for path in found] == ["c.png", "b9.JPG", "b10.jpg"]
+    assert [Path(name).name for name in found] == ["c.png", "b9.JPG", "b10.jpg"]
 
 
 def test_listed_paths_that_are_not_there_are_counted(folder):
@@ -98,15 +98,15 @@ def test_a_folder_of_folders_is_an_error_that_says_so(tmp_path):
 
 
 def test_drawings_have_the_names_of_their_pictures():
-    drawings = name_drawings(Path("out"), [Path("a.png"), Path("b.c.jpg")])
+    drawings = Drawings(Path("out"), ["a.png", "b.c.jpg"])
 
-    assert list(drawings.values()) == [Path("out/a.jpg"), Path("out/b.c.jpg")]
+    assert list(drawings) == [Path("out/a.jpg"), Path("out/b.c.jpg")]
 
 
 def test_drawings_of_pictures_of_the_same_name_differ():
-    pictures = [Path("s1/a.jpg"), Path("s2/A.png"), Path("b.jpg")]
+    pictures = ["s1/a.jpg", "s2/A.png", "b.jpg"]
 
-    names = [path.name for path in name_drawings(Path("out"), pictures).values()]
+    names = [path.name for path in Drawings(Path("out"), pictures)]
 
     assert len({name.casefold() for name in names}) == 3
     assert names[0].startswith("a-")
@@ -114,10 +114,10 @@ def test_drawings_of_pictures_of_the_same_name_differ():
 
 
 def test_drawings_of_pictures_with_long_names_have_shorter_ones():
-    drawings = name_drawings(Path("out"), [Path("ä" * 120 + ".jpg"), Path("ä" * 121 + ".jpg")])
+    drawings = Drawings(Path("out"), ["ä" * 120 + ".jpg", "ä" * 121 + ".jpg"])
 
-    assert len(set(drawings.values())) == 2
-    assert max(len(path.name.encode()) for path in drawings.values()) < 255
+    assert len(set(drawings)) == 2
+    assert max(len(path.name.encode()) for path in drawings) < 255
 
 
 def test_missing_folders_of_outputs_are_made_and_nothing_is_left_in_them(tmp_path):
@@ -128,7 +128,7 @@ def test_missing_folders_of_outputs_are_made_and_nothing_is_left_in_them(tmp_pat
 
 def test_an_output_may_not_be_an_input(folder):
     with pytest.raises(ConfigError, match="output is an input"):
-        claim_outputs([folder / "inner" / ".." / "b9.JPG"], [folder / "b9.JPG"])
+        claim_outputs([folder / "inner" / ".." / "b9.JPG"], [str(folder / "b9.JPG")])
 
 
 def test_an_output_may_not_be_a_folder(folder):

@@ -25,7 +25,7 @@ def people(tmp_path):
 
 
 def test_each_line_of_json_is_a_person_with_the_arrays_of_the_file(people, tmp_path):
-    write_table(people, tmp_path / "p.jsonl", overwrite=False)
+    write_table([people], tmp_path / "p.jsonl", overwrite=False)
 
     lines = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text("utf-8").splitlines()]
     assert [line["imgname"] for line in lines] == NAMES[:2]
@@ -35,7 +35,7 @@ def test_each_line_of_json_is_a_person_with_the_arrays_of_the_file(people, tmp_p
 
 
 def test_each_line_of_csv_is_a_person_with_a_column_for_each_number(people, tmp_path):
-    write_table(people, tmp_path / "p.csv", overwrite=False)
+    write_table([people], tmp_path / "p.csv", overwrite=False)
 
     with (tmp_path / "p.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -55,7 +55,7 @@ def test_columns_are_named_once_and_as_many_as_the_numbers_of_a_person():
 
 
 def test_no_name_of_a_picture_is_a_formula_in_a_spreadsheet(people, tmp_path):
-    write_table(people, tmp_path / "p.csv", overwrite=False)
+    write_table([people], tmp_path / "p.csv", overwrite=False)
 
     with (tmp_path / "p.csv").open(encoding="utf-8", newline="") as file:
         assert [row["imgname"] for row in csv.DictReader(file)] == [NAMES[0], f"'{NAMES[1]}"]
@@ -65,7 +65,7 @@ def test_no_name_of_a_picture_is_a_formula_in_a_spreadsheet(people, tmp_path):
 def test_nobody_is_a_table_without_rows(people, tmp_path, suffix):
     nobody = people._replace(rows={name: array[:0] for name, array in people.rows.items()})
 
-    write_table(nobody, tmp_path / f"p.{suffix}", overwrite=False)
+    write_table([nobody], tmp_path / f"p.{suffix}", overwrite=False)
 
     assert (tmp_path / f"p.{suffix}").read_text().count("\n") == (suffix == "csv")
 
@@ -74,7 +74,7 @@ def test_nobody_is_a_table_without_rows(people, tmp_path, suffix):
 def test_names_that_are_no_text_are_written_all_the_same(people, tmp_path, suffix):
     rows = people.rows | {"imgname": np.array([NAMES[2]] * 2)}
 
-    write_table(people._replace(rows=rows), tmp_path / f"p.{suffix}", overwrite=False)
+    write_table([people._replace(rows=rows)], tmp_path / f"p.{suffix}", overwrite=False)
 
     assert "c\\udcff.png" in (tmp_path / f"p.{suffix}").read_text("utf-8")
 
@@ -83,5 +83,5 @@ def test_a_table_that_is_there_is_kept(people, tmp_path):
     (tmp_path / "p.csv").write_text("precious")
 
     with pytest.raises(OutputExistsError):
-        write_table(people, tmp_path / "p.csv", overwrite=False)
+        write_table([people], tmp_path / "p.csv", overwrite=False)
     assert (tmp_path / "p.csv").read_text() == "precious"

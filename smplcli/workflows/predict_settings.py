@@ -1,0 +1,57 @@
+"""What `smplcli predict` can be told beside what to look at and where to write."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smplcli.detection.movenet import MIN_SCORE
+from smplcli.errors import ConfigError
+from smplcli.files import sha256_of
+from smplcli.workflows.meshes import MeshFormat
+from smplcli.workflows.tables import TableFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictSettings:
+    """Options of `predict`, which says what they mean."""
+
+    boxes: Path | None = None
+    whole_image: bool = False
+    network: Path | None = None
+    body: Path | None = None
+    overlay_dir: Path | None = None
+    mesh_dir: Path | None = None
+    mesh_format: MeshFormat = "glb"
+    table_format: TableFormat | None = None
+    vertices: bool = False
+    device: str = "auto"
+    batch_size: int | None = None
+    min_score: float = MIN_SCORE
+    max_people: int | None = None
+    focal_length: float | None = None
+    recursive: bool = False
+
+    def __post_init__(self) -> None:
+        if self.focal_length is not None and not 0 < self.focal_length < float("inf"):
+            raise ConfigError(f"focal_length must be a positive number, got {self.focal_length}")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ConfigError(f"batch_size must be positive, got {self.batch_size}")
+
+    def decisive(self) -> dict[str, Any]:
+        """Those that rows depend on, beside network, body, device and batch size; JSON-like."""
+        return {
+            "boxes": self.boxes and sha256_of(self.boxes),
+            "whole_image": self.whole_image,
+            "min_score": self.min_score,
+            "max_people": self.max_people,
+            "focal_length": self.focal_length,
+            "vertices": self.vertices,
+        }
+
+    def drawn(self) -> dict[str, Any]:
+        """Those that say what is drawn of each picture; JSON-like."""
+        return {
+            "overlay_dir": self.overlay_dir and str(self.overlay_dir),
+            "mesh_dir": self.mesh_dir and str(self.mesh_dir),
+            "mesh_format": self.mesh_dir and self.mesh_format,
+        }

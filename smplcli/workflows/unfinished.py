@@ -1,0 +1,124 @@
+"""What a run of `predict` has done until it is finished, and going on with it after a kill."""
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from smplcli.errors import ConfigError, OutputExistsError, SmplCliError
+from smplcli.files import read_json, write_json
+from smplcli.workflows.spool import Spool, disk_errors
+
+PART_SUFFIX = ".part"
+PLAN_FILE = "plan.json"
+
+logger = logging.getLogger(__name__)
+
+
+def part_folder(out: Path) -> Path:
+    """Folder of what is done of a file, until the file is written."""
+    return out.with_name(out.name + PART_SUFFIX)
+
+
+def refuse_unfinished(out: Path, *, resume: bool, overwrite: bool) -> None:
+    """Keep what an interrupted run has done from being lost by oversight.
+
+    Raises:
+        OutputExistsError: There is some, and nobody said what is to become of it.
+    """
+    if part_folder(out).exists() and not (resume or overwrite):
+        raise OutputExistsError(
+            f"an interrupted run is there: {part_folder(out)}",
+            hint="Pass --resume to go on with it, or --overwrite to begin again.",
+        )
+
+
+@contextmanager
+def open_spool(
+    out: Path | None, plan: Mapping[str, Any], record: np.dtype[Any], *, resume: bool
+) -> Iterator[Spool]:
+    """Rows on disk, beside the file that they are for, which go when the block has ended.
+
+    They stay if the block fails after something was done, for another run to go on with.
+
+    Args:
+        out: The file; ``None`` if there is to be none.
+        plan: Everything that the rows depend on, JSON-like.
+        record: Of a person.
+        resume: Whether to go on where an interrupted run stopped; without one, begin.
+
+    Raises:
+        ConfigError: The interrupted run had another plan.
+        ResourceError: The disk is full.
+    """
+    if out is None:
+        with TemporaryDirectory(prefix="smplcli-") as temporary:
+            yield Spool(Path(temporary), record)
+        return
+    folder = part_folder(out)
+    if not (resume and _is_planned(folder, plan)):
+        shutil.rmtree(folder, ignore_errors=True)
+        with disk_errors(folder):
+            folder.mkdir(parents=True)
+        write_json(folder / PLAN_FILE, plan)
+    spool = Spool(folder, record)
+    try:
+        yield spool
+    except BaseException:
+        if spool.num_pictures:
+            logger.info(
+                "%d pictures are done and kept in %s: the same command with --resume goes on",
+                spool.num_pictures,
+                folder,
+            )
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_planned(folder: Path, plan: Mapping[str, Any]) -> bool:
+    """Whether there is an interrupted run with the same plan."""
+    try:
+        found = read_json(folder / PLAN_FILE)
+    except SmplCliError:
+        return False  # it was killed before it had begun
+    differences = plan_differences(found, plan)
+    if differences:
+        raise ConfigError(
+            f"the interrupted run was another one: {'; '.join(differences)}: {folder}",
+            hint="Repeat its settings, or pass --overwrite without --resume to begin again.",
+        )
+    return True
+
+
+def plan_differences(before: Any, now: Any, name: str = "") -> list[str]:
+    """What differs between two JSON-like plans, in words."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        return [
+            difference
+            for key in dict.fromkeys([*before, *now])
+            for difference in plan_differences(
+                before.get(key), now.get(key), f"{name} {key}".strip()
+            )
+        ]
+    return [] if before == now else [f"{name} was {_short(before)}, is {_short(now)}"]
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) < 64 else f"{text[:12]}..."
+
+
+def names_digest(names: Iterable[str]) -> str:
+    """Hash of the names of pictures, in their order."""
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(name.encode(errors="surrogateescape") + b"\0")
+    return digest.hexdigest()
