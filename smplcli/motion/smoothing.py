@@ -91,6 +91,17 @@ def unrolled(quaternions: Floats) -> Floats:
     return result
 
 
+def quaternion_to_aa(quaternion: Floats) -> Floats:
+    """Axis times angle (..., 3), radians, 0..pi, of unit quaternions (..., 4), scalar first."""
+    quaternion = np.where(quaternion[..., :1] < 0, -quaternion, quaternion)
+    sine = np.linalg.norm(quaternion[..., 1:], axis=-1, keepdims=True)
+    angle = 2 * np.arctan2(sine, quaternion[..., :1])
+    logarithm: Floats = quaternion[..., 1:] * np.where(
+        sine < 1e-9, 2.0, angle / np.maximum(sine, 1e-9)
+    )
+    return logarithm
+
+
 def _both_ways(
     run: Callable[[Floats, Floats], Floats], values: Floats, times: Floats
 ) -> tuple[Floats, Floats]:
@@ -111,13 +122,13 @@ def _filter_values(values: Floats, times: Floats, filter_: OneEuro) -> Floats:
 def _filter_rotations(values: Floats, times: Floats, filter_: OneEuro) -> Floats:
     result = np.array(values, np.float64)
     velocity = np.zeros((*result.shape[1:-1], 3))
-    turns = _logarithm(_from_to(values[:-1], values[1:]))
+    turns = quaternion_to_aa(_from_to(values[:-1], values[1:]))
     for now in range(1, len(result)):
         step = times[now] - times[now - 1]
         velocity += _weight(SPEED_CUTOFF, step) * (turns[now - 1] / step - velocity)
         speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
         weight = _weight(filter_.min_cutoff + filter_.gain * speed, step)
-        turn = weight * _logarithm(_from_to(result[now - 1], values[now]))
+        turn = weight * quaternion_to_aa(_from_to(result[now - 1], values[now]))
         result[now] = _normalised(_multiplied(result[now - 1], _exponential(turn)))
     return result
 
@@ -138,17 +149,6 @@ def _multiplied(one: Floats, other: Floats) -> Floats:
     x, u = other[..., :1], other[..., 1:]
     scalar = w * x - (v * u).sum(axis=-1, keepdims=True)
     return np.concatenate([scalar, w * u + x * v + np.cross(v, u)], axis=-1)
-
-
-def _logarithm(quaternion: Floats) -> Floats:
-    """Axis times angle (..., 3), of the shorter way round."""
-    quaternion = np.where(quaternion[..., :1] < 0, -quaternion, quaternion)
-    sine = np.linalg.norm(quaternion[..., 1:], axis=-1, keepdims=True)
-    angle = 2 * np.arctan2(sine, quaternion[..., :1])
-    logarithm: Floats = quaternion[..., 1:] * np.where(
-        sine < 1e-9, 2.0, angle / np.maximum(sine, 1e-9)
-    )
-    return logarithm
 
 
 def _exponential(turn: Floats) -> Floats:

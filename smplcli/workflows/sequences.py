@@ -1,0 +1,119 @@
+"""Which pictures follow each other in time: frames of a video, and numbered pictures."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smplcli.types import Ints
+from smplcli.videos import DEFAULT_FPS, MAX_FPS, split_frame_name
+
+SEQUENCES = "sequences"
+"""Where ``meta`` has the facts about them."""
+
+_NUMBERED = re.compile(r"(.*?)([0-9]{1,12})([^0-9]*)", re.DOTALL)
+
+
+class FrameSequence(NamedTuple):
+    """The people of pictures that follow each other."""
+
+    name: str
+    """Path of the video, or that of the pictures with ``*`` for their number."""
+
+    is_video: bool
+    fps: float
+    """Frames per second, by the count of ``frames``."""
+
+    every: int
+    """Distance of the frames that were looked at."""
+
+    cuts: tuple[int, ...]
+    """Frames that begin a new shot."""
+
+    rows: Ints
+    """(M,) rows of its people, frame by frame."""
+
+    frames: Ints
+    """(M,) number of the frame of each."""
+
+
+def sequence_of(imgname: str) -> tuple[str, int] | None:
+    """Name of the sequence that a picture is of and its number there; nothing if it has none.
+
+    The number of a picture is the last in its name: ``walk/img_0012.jpg`` is 12 of
+    ``walk/img_*.jpg``.
+    """
+    path = Path(imgname)
+    frame = split_frame_name(path)
+    if frame is not None:
+        return frame[0].as_posix(), frame[1]
+    match = _NUMBERED.fullmatch(path.stem)
+    if match is None:
+        return None
+    name = path.with_name(f"{match[1]}*{match[3]}{path.suffix}")
+    return name.as_posix(), int(match[2])
+
+
+def numbered_sequences(imgnames: Iterable[str], *, fps: float) -> dict[str, dict[str, Any]]:
+    """Facts about the sequences of numbered pictures, at least two each."""
+    numbers: dict[str, list[int]] = {}
+    for imgname in imgnames:
+        found = sequence_of(imgname)
+        if found is not None and split_frame_name(Path(imgname)) is None:
+            numbers.setdefault(found[0], []).append(found[1])
+    facts: dict[str, dict[str, Any]] = {}
+    for name, found_numbers in numbers.items():
+        steps = np.diff(np.unique(found_numbers))
+        if len(steps):
+            facts[name] = {"fps": fps, "every": int(steps.min()), "frames": len(found_numbers)}
+    return facts
+
+
+def find_sequences(imgname: NDArray[np.str_], meta: Mapping[str, Any]) -> list[FrameSequence]:
+    """People by sequence, as far as a predictions file knows of sequences.
+
+    Args:
+        imgname: (N,) names of the pictures of people.
+        meta: Of the file, from whoever wrote it.
+    """
+    known = meta.get(SEQUENCES)
+    known = known if isinstance(known, dict) else {}
+    members: dict[str, list[tuple[int, int]]] = {}
+    for row, name in enumerate(imgname.tolist()):
+        found = sequence_of(name)
+        if found is not None and found[0] in known:
+            members.setdefault(found[0], []).append((found[1], row))
+    return [_sequence(name, known[name], rows) for name, rows in members.items()]
+
+
+def _sequence(name: str, facts: Any, members: list[tuple[int, int]]) -> FrameSequence:
+    facts = facts if isinstance(facts, dict) else {}
+    fps, every, cuts = facts.get("fps"), facts.get("every"), facts.get("cuts")
+    is_usable = isinstance(fps, int | float) and 0 < fps <= MAX_FPS
+    in_order = np.array(sorted(members), np.int64)
+    return FrameSequence(
+        name,
+        split_frame_name(Path(name) / "0") is not None,
+        float(fps) if is_usable else DEFAULT_FPS,
+        every if isinstance(every, int) and every > 0 else 1,
+        tuple(x for x in cuts if isinstance(x, int)) if isinstance(cuts, list) else (),
+        in_order[:, 1],
+        in_order[:, 0],
+    )
+
+
+def tracks_of(sequence: FrameSequence, track_id: Ints) -> Iterator[tuple[int, Ints, Ints]]:
+    """Number, rows and frames of each track of a sequence, frame by frame.
+
+    Args:
+        sequence: The people.
+        track_id: (N,) tracks of all people of the file.
+    """
+    own = track_id[sequence.rows]
+    for track in np.unique(own[own >= 0]).tolist():
+        at = np.flatnonzero(own == track)
+        frames, first = np.unique(sequence.frames[at], return_index=True)
+        yield track, sequence.rows[at[first]], frames
