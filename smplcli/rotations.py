@@ -33,6 +33,29 @@ def aa_to_rotmat(aa: Tensor) -> Tensor:
     return eye + series
 
 
+def aa_jacobian(aa: Tensor) -> Tensor:
+    """How rotations turn when their axis-angle vectors change.
+
+    Args:
+        aa: (..., 3), radians.
+
+    Returns:
+        (..., 3, 3): to first order ``exp(aa + d)`` is ``exp(aa) exp(jacobian @ d)``.
+
+    Source:
+        Chirikjian, "Stochastic Models, Information Theory, and Lie Groups", volume 2, 2012: the
+        right Jacobian of SO(3), I - (1 - cos(t))/t^2 K + (t - sin(t))/t^3 K^2.
+    """
+    squared = (aa * aa).sum(-1)
+    small = squared < 1e-4  # the quotients below lose digits sooner than those of aa_to_rotmat
+    angle = torch.where(small, torch.ones_like(squared), squared).sqrt()
+    first = torch.where(small, 0.5 - squared / 24, (1 - angle.cos()) / angle**2)
+    second = torch.where(small, 1 / 6 - squared / 120, (angle - angle.sin()) / angle**3)
+    cross = _cross_matrix(aa)
+    eye = torch.eye(3, dtype=aa.dtype, device=aa.device)
+    return eye - first[..., None, None] * cross + second[..., None, None] * (cross @ cross)
+
+
 def _cross_matrix(vector: Tensor) -> Tensor:
     x, y, z = vector.unbind(-1)
     zero = torch.zeros_like(x)

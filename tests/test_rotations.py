@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from smplcli.rotations import (
+    aa_jacobian,
     aa_to_rotmat,
     mirror_rotmat,
     nearest_rotation,
@@ -120,3 +121,15 @@ def test_the_mean_of_two_rotations_is_a_rotation_half_way():
     mean = nearest_rotation(torch.from_numpy(first + second)).numpy()
 
     assert mean == pytest.approx(Rotation.from_euler("z", 30, degrees=True).as_matrix())
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, scale=st.sampled_from([1e-9, 1e-3, 0.02, 0.7, 1.5]))
+def test_the_jacobian_of_axis_angle_is_its_derivative(seed, scale):
+    aa = _random_aa(seed, scale=scale)
+    change = 1e-6 * _random_aa(seed + 1)
+
+    exact = aa_to_rotmat(aa - change).mT @ aa_to_rotmat(aa + change)
+    linear = 2 * (aa_jacobian(aa) @ change[..., None]).squeeze(-1)
+
+    assert rotmat_to_aa(exact) == pytest.approx(linear, abs=1e-10)

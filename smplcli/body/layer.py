@@ -231,13 +231,17 @@ class JointsLayer(nn.Module):
             ShapeError: An argument has another shape.
         """
         motion = self.skeleton(full_pose, betas)
+        points = torch.cat([motion.joints, self.carried(motion, full_pose, betas)], dim=1)
+        return torch.cat([motion.joints, self.gather @ points], dim=1)
+
+    def carried(self, motion: Motion, full_pose: Tensor, betas: Tensor) -> Tensor:
+        """(B, points, 3) the shares of vertices, each carried by one joint, that sets sum up."""
         shaped = torch.addmm(self.template, _coefficients(full_pose, betas), self.blend)
         points = shaped.unflatten(-1, (-1, 3))
         rotation = motion.rotation.index_select(1, self.carriers)
         turned = (rotation @ points[..., None]).squeeze(-1)
-        carried = turned + self.mass * motion.offset.index_select(1, self.carriers)
-        sets = self.gather @ torch.cat([motion.joints, carried], dim=1)
-        return torch.cat([motion.joints, sets], dim=1)
+        carried: Tensor = turned + self.mass * motion.offset.index_select(1, self.carriers)
+        return carried
 
 
 def _multiply(left: Tensor, right: Tensor, product: Tensor) -> None:
