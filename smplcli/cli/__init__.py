@@ -29,11 +29,8 @@ app = typer.Typer(
         "default_map": dict.fromkeys(("help", "install_completion", "show_completion"), False),
     },
 )
-app.command(
-    cls=SectionedCommand,
-    epilog="Example: smplcli prepare 3dpw mpii --root 3dpw=data/3DPW --root mpii=data/mpii",
-)(prepare)
 for command, example in (
+    (prepare, "smplcli prepare 3dpw mpii --root 3dpw=data/3DPW --root mpii=data/mpii"),
     (train, "smplcli train --recipe pare --device cuda --workers 8"),
     (evaluate, "smplcli evaluate runs/lite-1 --split validation --json"),
     (predict, "smplcli predict ./imgs --out preds.npz --overlay drawn"),
@@ -42,7 +39,7 @@ for command, example in (
     (init, "smplcli init && smplcli"),
     (doctor, "smplcli doctor"),
 ):
-    app.command(epilog=f"Example: {example}")(command)
+    app.command(cls=SectionedCommand, epilog=f"Example: {example}")(command)
 app.add_typer(body_app)
 
 

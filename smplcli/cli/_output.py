@@ -79,6 +79,17 @@ def _without_nan(value: Any) -> Any:
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a result as a table, its first column aligned left and the others right."""
+    _table(title, columns, rows, is_result=True)
+
+
+def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Say something that is no result as a table."""
+    _table(title, columns, rows, is_result=False)
+
+
+def _table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, is_result: bool
+) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -87,7 +98,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(column, justify="right" if index else "left", overflow="fold")
     for row in rows:
         table.add_row(*(printable(str(cell)) for cell in row))
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = Console(highlight=False, markup=False, emoji=False, stderr=not is_result)
     # Not the table's own title, which is broken to the width of a narrow table.
     console.print(printable(title), style="bold", soft_wrap=True)
     console.print(table)
@@ -128,29 +139,43 @@ def show_progress(items: Iterable[T], label: str, /) -> Iterable[T]:
     if sys.stderr.isatty():
         # Where a terminal, as in containers, claims to have no size, tqdm alone draws nothing.
         size = shutil.get_terminal_size()
-        bar: Iterable[T] = tqdm(items, desc=label, ncols=size.columns, nrows=size.lines)
-        return bar
+        bar = tqdm(items, desc=label, ncols=size.columns, nrows=size.lines)
+        return _with_remarks(bar, items)
     return _plain_lines(items, label)
+
+
+def _with_remarks(bar: Any, items: Iterable[T]) -> Iterator[T]:
+    """Items of a bar, which says what their remark says, if they have one."""
+    remark = _remark_of(items)
+    for item in bar:
+        bar.set_postfix_str(remark(), refresh=False)
+        yield item
+
+
+def _remark_of(items: Iterable[T]) -> Callable[[], str]:
+    return getattr(items, "remark", str)  # str() is empty
 
 
 def _plain_lines(items: Iterable[T], label: str) -> Iterator[T]:
     total = len(items) if isinstance(items, Sized) else None
     start = last = time.monotonic()
     done = 0
+    remark = _remark_of(items)
     for item in items:
         yield item
         done += 1
         now = time.monotonic()
         if now - last >= PLAIN_INTERVAL and done != total:
-            _plain_line(label, done, total, now - start)
+            _plain_line(label, done, total, now - start, remark())
             last = now
-    _plain_line(label, done, total, time.monotonic() - start)
+    _plain_line(label, done, total, time.monotonic() - start, remark())
 
 
-def _plain_line(label: str, done: int, total: int | None, elapsed: float) -> None:
+def _plain_line(label: str, done: int, total: int | None, elapsed: float, remark: str) -> None:
     from tqdm import tqdm
 
-    note(f"{label}: {tqdm.format_meter(done, total, elapsed, ncols=0)}")
+    meter = tqdm.format_meter(done, total, elapsed, ncols=0, postfix=remark or None)
+    note(f"{label}: {meter}")
 
 
 class StderrHandler(logging.Handler):

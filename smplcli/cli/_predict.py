@@ -2,12 +2,37 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import typer
+from typing import TYPE_CHECKING
 
 from smplcli.cli._options import BodyOption, DeviceOption, JsonOption, OverwriteOption
-from smplcli.cli._output import exit_if_incomplete, note, print_result, print_table, show_progress
+from smplcli.cli._output import (
+    exit_if_incomplete,
+    note,
+    print_result,
+    print_table,
+    show_progress,
+    show_table,
+)
+from smplcli.cli._predict_options import (
+    AUTO,
+    BatchSizeOption,
+    BoxesOption,
+    FocalLengthOption,
+    InputArgument,
+    MaxPeopleOption,
+    MeshFormatOption,
+    MeshOption,
+    MinScoreOption,
+    NetworkOption,
+    OutOption,
+    OverlayOption,
+    ProfileOption,
+    RecursiveOption,
+    ResumeOption,
+    TableOption,
+    VerticesOption,
+    WholeImageOption,
+)
 
 if TYPE_CHECKING:
     from smplcli.workflows.predict_report import PredictReport
@@ -16,68 +41,26 @@ STDIN = Path("-")
 
 
 def predict(
-    inputs: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="INPUT",
-            show_default=False,
-            help="Pictures, folders, 'patterns*', lists (.txt) of paths, or - for paths on stdin.",
-        ),
-    ],
+    inputs: InputArgument,
     *,
-    out: Annotated[
-        Path, typer.Option(metavar="FILE", help="File of predictions (npz) to write.")
-    ] = Path("preds.npz"),
-    table: Annotated[
-        Literal["jsonl", "csv"] | None,
-        typer.Option("--format", help="Also write the rows beside that file, as text."),
-    ] = None,
-    overlay: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Draw the bodies over the photos, and from the side."),
-    ] = None,
-    mesh: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write a mesh file of the bodies in each picture."),
-    ] = None,
-    mesh_format: Annotated[
-        Literal["glb", "obj", "ply"],
-        typer.Option(help="Of mesh files; glb has skin and skeleton, the others are surfaces."),
-    ] = "glb",
-    boxes: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Boxes of people (csv, COCO's JSON, npz) to use."),
-    ] = None,
-    whole_image: Annotated[
-        bool, typer.Option("--whole-image", help="Each picture shows one person, and little else.")
-    ] = False,
-    network: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Weights file of 'smplcli train'.  [default: the shipped one]"
-        ),
-    ] = None,
-    min_score: Annotated[
-        float | None,
-        typer.Option(
-            metavar="X", min=0, max=1, help="Least score of who is detected.  [default: 0.2]"
-        ),
-    ] = None,
-    max_people: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Detect N people in a picture at most, the surest."),
-    ] = None,
-    focal_length: Annotated[
-        float | None,
-        typer.Option(
-            metavar="PX", help="Of the camera, in pixels.  [default: each picture's diagonal]"
-        ),
-    ] = None,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", help="Look into the subfolders of folders as well.")
-    ] = False,
+    out: OutOption = Path("preds.npz"),
+    table: TableOption = None,
+    overlay: OverlayOption = None,
+    mesh: MeshOption = None,
+    mesh_format: MeshFormatOption = "glb",
+    vertices: VerticesOption = False,
+    boxes: BoxesOption = None,
+    whole_image: WholeImageOption = False,
+    min_score: MinScoreOption = None,
+    max_people: MaxPeopleOption = None,
+    focal_length: FocalLengthOption = None,
+    recursive: RecursiveOption = False,
+    network: NetworkOption = None,
     body: BodyOption = None,
     device: DeviceOption = "auto",
+    batch_size: BatchSizeOption = AUTO,  # type: ignore[assignment]
+    resume: ResumeOption = False,
+    profile: ProfileOption = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -97,15 +80,20 @@ def predict(
         table_format=table,
         mesh_dir=mesh,
         mesh_format=mesh_format,
+        vertices=vertices,
         device=device,
+        batch_size=batch_size or None,
         min_score=MIN_SCORE if min_score is None else min_score,
         max_people=max_people,
         focal_length=focal_length,
         recursive=recursive,
+        resume=resume,
         overwrite=overwrite,
         progress=show_progress,
     )
     print_result(report, _print_report, as_json=as_json)
+    if profile:
+        _show_profile(report)
     exit_if_incomplete(report)
 
 
@@ -134,3 +122,20 @@ def _print_report(report: "PredictReport") -> None:
     if report.meshes:
         note(f"wrote {len(report.meshes)} mesh files in {report.meshes[0].parent}")
     note(f"wrote {report.out}")
+
+
+def _show_profile(report: "PredictReport") -> None:
+    seconds = sum(report.stages.values())
+    show_table(
+        f"{report.seconds:.1f} s in all; {report.threads} threads worked for {seconds:.1f} s",
+        ("stage", "seconds", "share", "per picture"),
+        [
+            (
+                stage,
+                f"{spent:.2f}",
+                f"{100 * spent / seconds:.0f} %",
+                f"{1000 * spent / max(1, report.num_images - report.num_resumed):.1f} ms",
+            )
+            for stage, spent in report.stages.items()
+        ],
+    )

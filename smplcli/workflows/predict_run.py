@@ -20,11 +20,13 @@ from smplcli.files import asset, map_npz, write_npz
 from smplcli.workflows.bodies import BodyEstimator
 from smplcli.workflows.devices import choose_device
 from smplcli.workflows.finders import choose_finder
+from smplcli.workflows.over_time import over_time
 from smplcli.workflows.parallel import one_thread
 from smplcli.workflows.people import CONVENTIONS, VERTICES_CONVENTION, Status, people_in_parts
 from smplcli.workflows.pictures import (
     Drawings,
     PictureInputs,
+    Pictures,
     claim_outputs,
     open_pictures,
 )
@@ -32,6 +34,7 @@ from smplcli.workflows.predict_pipeline import MAX_KEPT_BYTES, Pipeline, Room
 from smplcli.workflows.predict_report import PredictReport
 from smplcli.workflows.predict_settings import PredictSettings
 from smplcli.workflows.progress import Progress, Remarked
+from smplcli.workflows.sequences import numbered_sequences
 from smplcli.workflows.spool import STATUSES, Spool, person_record
 from smplcli.workflows.stages import StageClock
 from smplcli.workflows.tables import write_table
@@ -69,9 +72,9 @@ def run(
     progress: Progress,
 ) -> PredictReport:
     """Estimate the people in pictures: `predict` says what the arguments mean."""
-    clock, start = StageClock(), perf_counter()
+    clock = StageClock()
     with clock.stage("list"):
-        pictures = open_pictures(inputs, recursive=settings.recursive)
+        pictures = open_pictures(inputs, recursive=settings.recursive, every=settings.every)
     outputs = name_outputs(pictures.names, out, settings)
     refuse_outputs(outputs, resume=resume, overwrite=overwrite)
     overwrite = overwrite or resume  # what is there now is the interrupted run's
@@ -97,11 +100,16 @@ def run(
         clock=clock,
         room=Room(MAX_KEPT_BYTES),
     )
+    start = perf_counter()
     with open_spool(out, plan_of(pipeline, settings), pipeline.record, resume=resume) as spool:
         num_resumed = spool.num_pictures
         threads = work(pipeline, spool, progress)
         with clock.stage("write"):
-            arrays = spool.arrays(pictures.names) | {"meta": meta_of(estimator, settings)}
+            meta = meta_of(estimator, settings)
+            arrays = spool.arrays(pictures.names)
+            facts = sequence_facts(pictures, settings)
+            motion = over_time(arrays, estimator.body, facts, smooth=settings.smooth)
+            arrays |= motion.arrays | {"meta": np.array(json.dumps(meta | motion.meta))}
             arrays = write_arrays(arrays, outputs.files, overwrite=overwrite)
         return PredictReport(
             arrays=arrays,
@@ -115,6 +123,8 @@ def run(
             seconds=perf_counter() - start,
             stages=clock.seconds,
             threads=threads,
+            num_tracks=motion.num_tracks,
+            jitter=motion.jitter,
             **found(pipeline, spool),
         )
 
@@ -187,14 +197,22 @@ def plan_of(pipeline: Pipeline, settings: PredictSettings) -> dict[str, Any]:
     }
 
 
-def meta_of(estimator: BodyEstimator, settings: PredictSettings) -> NDArray[Any]:
-    """What made the numbers and what they mean, as JSON."""
+def sequence_facts(pictures: Pictures, settings: PredictSettings) -> dict[str, dict[str, Any]]:
+    """What is known of the sequences among the pictures, by their names."""
+    facts = {name: clip.facts() for name, clip in pictures.clips.items() if clip.numbers}
+    if settings.track:
+        facts |= numbered_sequences(pictures.names, fps=settings.fps)
+    return facts
+
+
+def meta_of(estimator: BodyEstimator, settings: PredictSettings) -> dict[str, Any]:
+    """What made the numbers and what they mean; JSON-like."""
     meta = made_with(estimator) | CONVENTIONS
     if settings.focal_length is not None:
         meta["focal_length"] = "pixels, given"
     if settings.vertices:
         meta["vertices"] = VERTICES_CONVENTION
-    return np.array(json.dumps(meta))
+    return meta
 
 
 def work(pipeline: Pipeline, spool: Spool, progress: Progress) -> int:

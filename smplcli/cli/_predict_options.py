@@ -1,0 +1,143 @@
+"""Options of `smplcli predict`, by what they are about."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+INPUT = "Pictures"
+PEOPLE = "People"
+RESULTS = "Results beside the file"
+WORK = "Work"
+
+AUTO = "auto"
+
+
+def _batch_size(text: str) -> int:
+    """A number, or 0 for ``auto``."""
+    if text == AUTO:
+        return 0
+    if not text.isdecimal() or int(text) < 1:
+        raise typer.BadParameter(f"{text!r} is neither {AUTO} nor a number from 1")
+    return int(text)
+
+
+InputArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="INPUT",
+        show_default=False,
+        help="Pictures, folders, 'patterns*', lists (.txt) of paths, or - for paths on stdin.",
+    ),
+]
+OutOption = Annotated[
+    Path, typer.Option(metavar="FILE", help="File of predictions (npz) to write.")
+]
+RecursiveOption = Annotated[
+    bool,
+    typer.Option(
+        "--recursive", rich_help_panel=INPUT, help="Look into the subfolders of folders as well."
+    ),
+]
+FocalLengthOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="PX",
+        rich_help_panel=INPUT,
+        help="Of the camera, in pixels.  [default: each picture's diagonal]",
+    ),
+]
+BoxesOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=PEOPLE,
+        help="Boxes of people (csv, COCO's JSON, npz) to use.",
+    ),
+]
+WholeImageOption = Annotated[
+    bool,
+    typer.Option(
+        "--whole-image",
+        rich_help_panel=PEOPLE,
+        help="Each picture shows one person, and little else.",
+    ),
+]
+MinScoreOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="X",
+        min=0,
+        max=1,
+        rich_help_panel=PEOPLE,
+        help="Least score of who is detected.  [default: 0.2]",
+    ),
+]
+MaxPeopleOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        rich_help_panel=PEOPLE,
+        help="Detect N people in a picture at most, the surest.",
+    ),
+]
+NetworkOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Weights file of 'smplcli train'.  [default: the shipped one]"
+    ),
+]
+TableOption = Annotated[
+    Literal["jsonl", "csv"] | None,
+    typer.Option(
+        "--format", rich_help_panel=RESULTS, help="Also write the rows beside that file, as text."
+    ),
+]
+OverlayOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        rich_help_panel=RESULTS,
+        help="Draw the bodies over the photos, and from the side.",
+    ),
+]
+MeshOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        rich_help_panel=RESULTS,
+        help="Write a mesh file of the bodies in each picture.",
+    ),
+]
+MeshFormatOption = Annotated[
+    Literal["glb", "obj", "ply"],
+    typer.Option(
+        rich_help_panel=RESULTS,
+        help="Of mesh files; glb has skin and skeleton, the others are surfaces.",
+    ),
+]
+VerticesOption = Annotated[
+    bool,
+    typer.Option(
+        "--vertices",
+        rich_help_panel=RESULTS,
+        help="Put the surfaces into the file as well, 83 kB per person.",
+    ),
+]
+BatchSizeOption = Annotated[
+    int,
+    typer.Option(
+        metavar="auto|N",
+        parser=_batch_size,
+        rich_help_panel=WORK,
+        help="People whose bodies are computed at once.",
+    ),
+]
+ProfileOption = Annotated[
+    bool, typer.Option("--profile", rich_help_panel=WORK, help="Say where the time went.")
+]
+ResumeOption = Annotated[
+    bool,
+    typer.Option("--resume", rich_help_panel=WORK, help="Go on where an interrupted run stopped."),
+]
