@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from smplcli.body.files import load_body
+from smplcli.body.fitting import KeypointFitter
 from smplcli.body.layer import BodyLayer, JointsLayer
 from smplcli.camera import (
     crop_camera_to_transl,
@@ -19,9 +20,11 @@ from smplcli.camera import (
 from smplcli.conventions import NUM_JOINTS
 from smplcli.crops import box_to_crop, crop_matrix, extract_crop, transform_points
 from smplcli.detection.people import Detection
+from smplcli.errors import ConfigError
+from smplcli.models.averaging import mean_answer
 from smplcli.models.keypoints import MIN_SCORE
 from smplcli.models.preprocess import to_network_input
-from smplcli.models.weights import load_network
+from smplcli.models.weights import LoadedNetwork, load_network
 from smplcli.types import Camera, Crop, Floats, Pixels
 from smplcli.workflows.stages import StageClock
 
@@ -76,14 +79,20 @@ class Bodies(NamedTuple):
 
 
 class BodyEstimator:
-    """A network and a body, loaded once.
+    """A network, or several, and a body, loaded once.
 
     Args:
         network: Weights file.
         body: SMPL file; the demo body without one.
         device: Where the network computes.
+        average: Weights files of further networks; bodies are the mean of all answers.
+        flip_test: Whether the networks also see everybody in a mirror, for the mean.
+        refine: Whether bodies are fitted to the keypoints.
         focal_length: Of all pictures, pixels; without one, the diagonal of each.
         clock: Counts the time of the network and of what follows it.
+
+    Raises:
+        ConfigError: The networks look at pictures of different sizes.
     """
 
     def __init__(
@@ -92,15 +101,23 @@ class BodyEstimator:
         body: Path | None,
         device: torch.device,
         *,
+        average: Sequence[Path] = (),
+        flip_test: bool = False,
+        refine: bool = False,
         focal_length: float | None = None,
         clock: StageClock | None = None,
     ) -> None:
         self.loaded = load_network(network, device=device)
+        self.averaged = [load_network(path, device=device) for path in average]
+        for path, loaded in zip(average, self.averaged, strict=True):
+            _check_size(self.loaded, loaded, path)
+        self.flip_test, self.refine = flip_test, refine
         self.focal_length = focal_length
         self.body = load_body(body)
         self.name, self.device = network.name, device
         self._clock = clock or StageClock()
         self._joints, self._layer = JointsLayer(self.body), BodyLayer(self.body)
+        self._fitter = KeypointFitter(self.body) if refine else None
 
     def cut_out(
         self, image: Pixels, person: Detection, *, image_index: int, person_id: int
@@ -125,18 +142,40 @@ class BodyEstimator:
         with self._clock.stage("network"):
             full_pose, betas, pred_cam = self._run_network(subjects, keypoints, crop)
         with self._clock.stage("body"):
-            joints = self._joints(full_pose, betas)
-            transl, is_placed = place_bodies(
-                joints[:, NUM_JOINTS:],
-                torch.from_numpy(keypoints).float(),
-                crop_camera_to_transl(pred_cam, crop, camera),
-                crop,
-                camera,
-            )
-            joints3d = joints[:, :NUM_JOINTS]
-            joints2d = project_points(joints3d, transl, camera)
+            default = crop_camera_to_transl(pred_cam, crop, camera)
+            view = _View(torch.from_numpy(keypoints).float(), default, crop, camera)
+            placed = self._place(full_pose, betas, view)
+        if self._fitter is not None:
+            with self._clock.stage("refine"):
+                placed = self._fit(self._fitter, placed, view)
+        joints3d = placed.joints[:, :NUM_JOINTS]
         return Bodies(
-            full_pose, betas, pred_cam, transl, is_placed, joints3d, joints2d, camera, crop
+            full_pose=placed.full_pose,
+            betas=placed.betas,
+            pred_cam=pred_cam,
+            transl=placed.transl,
+            is_placed_by_keypoints=placed.by_keypoints,
+            joints3d=joints3d,
+            joints2d=project_points(joints3d, placed.transl, camera),
+            camera=camera,
+            crop=crop,
+        )
+
+    def _place(self, full_pose: Tensor, betas: Tensor, view: "_View") -> "_Placed":
+        joints = self._joints(full_pose, betas)
+        return _Placed(full_pose, betas, joints, *place_bodies(joints[:, NUM_JOINTS:], *view))
+
+    def _fit(self, fitter: KeypointFitter, placed: "_Placed", view: "_View") -> "_Placed":
+        """Bodies fitted to keypoints, where these then give the place; the others as they were."""
+        keypoints = view.keypoints2d.clone()
+        keypoints[..., 2] *= keypoints[..., 2] >= MIN_SCORE
+        fitted = fitter(placed.full_pose, placed.betas, placed.transl, keypoints, view.camera)
+        refined = self._place(fitted.full_pose, fitted.betas, view)
+        return _Placed(
+            *(
+                torch.where(refined.by_keypoints.view(-1, *[1] * (new.ndim - 1)), new, old)
+                for new, old in zip(refined, placed, strict=True)
+            )
         )
 
     def _run_network(
@@ -149,7 +188,10 @@ class BodyEstimator:
         )
         if unit_keypoints is not None:
             unit_keypoints = unit_keypoints.to(self.device)
-        output = self.loaded.network(image.to(self.device), unit_keypoints)
+        networks = [loaded.network for loaded in (self.loaded, *self.averaged)]
+        output = mean_answer(
+            networks, image.to(self.device), unit_keypoints, flip_test=self.flip_test
+        )
         return output.rotmat.cpu(), output.betas.cpu(), output.pred_cam.cpu()
 
     @torch.inference_mode()
@@ -157,6 +199,34 @@ class BodyEstimator:
         """Vertices (N, V, 3) before ``transl``, metres, camera axes."""
         vertices: Tensor = self._layer(bodies.full_pose, bodies.betas).vertices
         return vertices
+
+
+class _View(NamedTuple):
+    """What `place_bodies` takes beside the joints."""
+
+    keypoints2d: Tensor
+    default: Tensor
+    crop: Crop
+    camera: Camera
+
+
+class _Placed(NamedTuple):
+    """Bodies with their 24 + 17 joints, and what `place_bodies` says of them."""
+
+    full_pose: Tensor
+    betas: Tensor
+    joints: Tensor
+    transl: Tensor
+    by_keypoints: Tensor
+
+
+def _check_size(first: LoadedNetwork, other: LoadedNetwork, path: Path) -> None:
+    sizes = [loaded.network.config.input_size for loaded in (other, first)]
+    if sizes[0] != sizes[1]:
+        raise ConfigError(
+            f"networks to average look at {sizes[0]} and {sizes[1]} pixels: {path}",
+            hint="Average networks of the same input_size.",
+        )
 
 
 def place_bodies(
