@@ -24,6 +24,7 @@ def people_arrays(names, *, statuses=None, **changes):
     body = load_body()
     arrays["imgname"] = np.array(names, dtype=str)
     arrays["person_id"] = np.array([names[:i].count(x) for i, x in enumerate(names)], np.int32)
+    arrays["track_id"][:] = -1
     arrays["pose"][:, 0] = np.pi
     arrays["joints3d"][:] = upright(body.joint_regressor @ body.v_template)
     arrays["cam_t"] = np.stack([arrays["person_id"] - 0.5, np.zeros(rows), np.full(rows, 4)], 1)

@@ -1,14 +1,15 @@
 """Videos as pictures: a first look counts the frames, then threads ask for them by number."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
 from smplcli.errors import MissingFileError, UnreadableFileError
+from smplcli.images import read_image
 from smplcli.motion.cuts import CutFinder
 from smplcli.types import Pixels
-from smplcli.videos import DEFAULT_FPS, Video, frame_name
+from smplcli.videos import DEFAULT_FPS, Video, frame_name, split_frame_name
 
 MAX_KEPT = 16
 """Frames that were passed on the way to one that was asked for first, and are asked for next."""
@@ -76,6 +77,36 @@ def scan_clip(path: Path, *, every: int = 1) -> Clip:
             return Clip(path, numbers, video.fps, video.is_irregular, tuple(cuts), problem)
     except (MissingFileError, UnreadableFileError) as error:
         return Clip(path, range(0, 0, every), DEFAULT_FPS, False, (), error.message)
+
+
+class FrameReader:
+    """Reads pictures and frames of videos by their names.
+
+    Args:
+        clips: The videos, by their paths.
+    """
+
+    def __init__(self, clips: Mapping[str, Clip]) -> None:
+        self._problems = {name: clip.problem for name, clip in clips.items()}
+        self._readers = {
+            name: ClipReader(clip.path, every=clip.numbers.step) for name, clip in clips.items()
+        }
+
+    def read(self, name: Path) -> Pixels:
+        """A picture or frame, (H, W, 3) RGB, as viewers show it; several threads may ask at once.
+
+        Raises:
+            MissingFileError: It is not there.
+            UnreadableFileError: It is no picture, or damaged, or a video with a problem.
+        """
+        problem = self._problems.get(name.as_posix())
+        if problem:
+            raise UnreadableFileError(problem)
+        frame = split_frame_name(name)
+        reader = frame and self._readers.get(frame[0].as_posix())
+        if frame and reader:
+            return reader.read(frame[1])
+        return read_image(name, orientation="displayed")
 
 
 class ClipReader:

@@ -16,8 +16,10 @@ from smplcli.motion.smoothing import quaternion_to_aa, smooth_places, smooth_rot
 from smplcli.motion.tracking import link_people
 from smplcli.rotations import aa_to_rotmat, rotmat_to_quaternion
 from smplcli.types import Camera, Floats, Ints
-from smplcli.workflows.sequences import FrameSequence, tracks_of
+from smplcli.workflows.people import NO_TRACK
+from smplcli.workflows.sequences import SEQUENCES, FrameSequence, find_sequences, tracks_of
 
+SMOOTHED = "pose, betas and cam_t over each track, by One-Euro filters in both directions"
 MIN_DEPTH = 0.05
 """Metres; who seems to be nearer than this is not smoothed."""
 
@@ -32,6 +34,47 @@ class Jitter(NamedTuple):
     """Of the pelvis in front of the camera."""
 
 
+class OverTime(NamedTuple):
+    """What is known of predictions once they are seen as sequences."""
+
+    arrays: dict[str, NDArray[Any]]
+    """Those that are new or have changed."""
+
+    meta: dict[str, Any]
+    num_tracks: int
+    jitter: dict[str, Jitter]
+    """``before`` and, where it was asked for, ``after`` smoothing."""
+
+
+def over_time(
+    arrays: Mapping[str, NDArray[Any]],
+    body: BodyModel,
+    facts: Mapping[str, Mapping[str, Any]],
+    *,
+    smooth: bool,
+) -> OverTime:
+    """Link the people of sequences, and smooth their motion if asked.
+
+    Args:
+        arrays: Of a predictions file.
+        body: What it was made with.
+        facts: About each sequence, by its name.
+        smooth: Whether to change poses and places.
+    """
+    meta: dict[str, Any] = {SEQUENCES: dict(facts)} if facts else {}
+    sequences = find_sequences(arrays["imgname"], meta)
+    track_id = link_rows(arrays, sequences)
+    changed: dict[str, NDArray[Any]] = {"track_id": track_id}
+    before = mean_jitter(arrays, sequences, track_id)
+    jitters = {"before": before} if before else {}
+    if smooth:
+        changed |= smooth_rows(arrays, body, sequences, track_id)
+        after = mean_jitter(dict(arrays) | changed, sequences, track_id)
+        jitters |= {"after": after} if after else {}
+        meta["smoothed"] = SMOOTHED
+    return OverTime(changed, meta, int(track_id.max(initial=NO_TRACK)) + 1, jitters)
+
+
 def link_rows(arrays: Mapping[str, NDArray[Any]], sequences: Sequence[FrameSequence]) -> Ints:
     """Tracks (N,) of all people of a predictions file; -1 for those of single pictures.
 
@@ -39,7 +82,7 @@ def link_rows(arrays: Mapping[str, NDArray[Any]], sequences: Sequence[FrameSeque
         arrays: Of the file.
         sequences: Its sequences; no track goes from one to another.
     """
-    track_id = np.full(len(arrays["imgname"]), -1, np.int32)
+    track_id = np.full(len(arrays["imgname"]), NO_TRACK, np.int32)
     num_tracks = 0
     for sequence in sequences:
         bbox, joints2d = (np.asarray(arrays[x][sequence.rows]) for x in ("bbox", "joints2d"))

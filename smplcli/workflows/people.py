@@ -13,7 +13,7 @@ from smplcli.body.layer import BodyLayer
 from smplcli.body.model import BodyModel
 from smplcli.conventions import NUM_JOINTS, SMPL_JOINTS
 from smplcli.errors import ConfigError, UnreadableFileError
-from smplcli.files import read_npz
+from smplcli.files import npz_names, read_npz
 from smplcli.rotations import aa_to_rotmat
 from smplcli.types import Floats
 from smplcli.workflows.targets import body_label
@@ -23,6 +23,7 @@ OK, NO_PERSON, UNREADABLE, BAD_BOX = "ok", "no person", "unreadable", "bad box"
 PERSON_FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
     "imgname": ((), "U1"),
     "person_id": ((), "i4"),
+    "track_id": ((), "i4"),
     "bbox": ((4,), "f4"),
     "score": ((), "f4"),
     "center": ((2,), "f4"),
@@ -40,6 +41,7 @@ PERSON_FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
 """Arrays of a predictions file with one row per person: shape of a row, and kind."""
 
 CONVENTIONS = {
+    "track_id": "the same for the same person of a sequence; -1 for who is of none",
     "joint_set": "smpl24",
     "joints": SMPL_JOINTS,
     "axes": "x right, y down, z forward, of the camera",
@@ -59,6 +61,7 @@ VERTICES_CONVENTION = "metres, camera axes, before cam_t: vertices + cam_t is wh
 ROWS_AT_ONCE = 1000
 """Rows of a large file that are in memory together."""
 
+NO_TRACK = -1
 FORM_FIELDS = ("pose", "betas", "cam_t")
 STATUS_FIELDS = ("status_imgname", "status", "status_detail")
 
@@ -100,7 +103,11 @@ def read_people(path: Path) -> People:
         UnreadableFileError: It is no file of predictions, or is damaged.
         HostileFileError: It holds Python objects.
     """
-    return people_from(read_npz(path, keys={*PERSON_FIELDS, *STATUS_FIELDS, "meta"}), str(path))
+    keys = {*PERSON_FIELDS, *STATUS_FIELDS, "meta"}
+    untracked = {"track_id"} - npz_names(path)  # older versions linked nobody
+    arrays = read_npz(path, keys=keys - untracked)
+    arrays |= {x: np.full(np.shape(arrays["imgname"]), NO_TRACK, "i4") for x in untracked}
+    return people_from(arrays, str(path))
 
 
 def people_from(arrays: Mapping[str, NDArray[Any]], origin: str) -> People:

@@ -4,10 +4,11 @@ import glob
 import hashlib
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryFile
+from types import MappingProxyType
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -21,6 +22,8 @@ from smplcli.errors import (
 )
 from smplcli.images import IMAGE_SUFFIXES, list_image_names, natural_order, read_image
 from smplcli.types import Pixels
+from smplcli.videos import VIDEO_SUFFIXES
+from smplcli.workflows.clips import Clip, FrameReader, scan_clip
 
 PictureInputs = Path | str | Pixels | Sequence[Path | str | Pixels]
 
@@ -42,14 +45,18 @@ class Pictures(NamedTuple):
     read: Callable[[int], Pixels]
     """The picture of a number, as viewers show it; several threads may ask at once."""
 
+    clips: Mapping[str, Clip] = MappingProxyType({})
+    """Videos among the inputs, by their paths."""
 
-def open_pictures(inputs: PictureInputs, *, recursive: bool = False) -> Pictures:
+
+def open_pictures(inputs: PictureInputs, *, recursive: bool = False, every: int = 1) -> Pictures:
     """Names of pictures, and what reads them.
 
     Args:
         inputs: Paths as for `find_pictures`, or arrays (H, W, 3) of RGB, 8 bit, which are called
             ``image_00000`` and so on; or one of them.
         recursive: Whether folders are looked into with all that is in them.
+        every: Take the frames of videos whose numbers divide by this.
 
     Raises:
         MissingFileError: An input does not exist, or a folder holds no picture.
@@ -60,14 +67,26 @@ def open_pictures(inputs: PictureInputs, *, recursive: bool = False) -> Pictures
     arrays = [item for item in inputs if isinstance(item, np.ndarray)]
     if not arrays:
         paths = [Path(item) for item in inputs if not isinstance(item, np.ndarray)]
-        names = find_pictures(paths, recursive=recursive)
-        return Pictures(
-            names, lambda index: read_image(Path(names[index]), orientation="displayed")
-        )
+        return _open_files(find_pictures(paths, recursive=recursive), every)
     if len(arrays) < len(inputs):
         raise ConfigError("pictures are given either as paths or as arrays, not as both")
     checked = [_checked(array) for array in arrays]
     return Pictures([f"image_{index:05d}" for index in range(len(arrays))], checked.__getitem__)
+
+
+def _open_files(files: list[str], every: int) -> Pictures:
+    clips = {
+        name: scan_clip(Path(name), every=every)
+        for name in files
+        if Path(name).suffix.lower() in VIDEO_SUFFIXES
+    }
+    if not clips:
+        return Pictures(
+            files, lambda index: read_image(Path(files[index]), orientation="displayed")
+        )
+    names = [x for name in files for x in (clips[name].names() if name in clips else [name])]
+    reader = FrameReader(clips)
+    return Pictures(names, lambda index: reader.read(Path(names[index])), clips)
 
 
 def _checked(array: Pixels) -> Pixels:

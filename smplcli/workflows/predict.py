@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from smplcli.detection.movenet import MIN_SCORE
+from smplcli.videos import DEFAULT_FPS
 from smplcli.workflows.meshes import MeshFormat
 from smplcli.workflows.pictures import PictureInputs
 from smplcli.workflows.predict_report import PredictReport
@@ -31,6 +32,10 @@ def predict(
     max_people: int | None = None,
     focal_length: float | None = None,
     recursive: bool = False,
+    every: int = 1,
+    track: bool = False,
+    smooth: bool = False,
+    fps: float = DEFAULT_FPS,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = no_progress,
@@ -61,6 +66,10 @@ def predict(
         max_people: People who are detected in a picture at most: the surest.
         focal_length: Of the camera, pixels of the pictures; without one, their diagonals.
         recursive: Whether folders are looked into with all that is in them.
+        every: Take the frames of videos whose numbers divide by this.
+        track: Also link the people of numbered pictures, as those of videos always are.
+        smooth: Filter the motion of those who are linked; numbered pictures are then linked too.
+        fps: Frames per second of numbered pictures.
         resume: Go on where an interrupted run stopped that was to write the same file.
         overwrite: Whether results that are there may be replaced.
         progress: Shows the pictures.
@@ -88,5 +97,9 @@ def predict(
         max_people=max_people,
         focal_length=focal_length,
         recursive=recursive,
+        every=every,
+        track=track or smooth,
+        smooth=smooth,
+        fps=fps,
     )
     return run(inputs, out, settings, resume=resume, overwrite=overwrite, progress=progress)

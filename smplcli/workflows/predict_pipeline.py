@@ -24,6 +24,7 @@ from smplcli.workflows.meshes import write_meshes
 from smplcli.workflows.people import (
     BAD_BOX,
     NO_PERSON,
+    NO_TRACK,
     OK,
     PERSON_FIELDS,
     UNREADABLE,
@@ -248,6 +249,7 @@ def to_records(subjects: Sequence[Subject], bodies: Bodies, record: np.dtype[Any
         "picture": [subject.image_index for subject in subjects],
         "is_placed": bodies.is_placed_by_keypoints,
         "person_id": [subject.person_id for subject in subjects],
+        "track_id": NO_TRACK,
         "bbox": np.stack([person.bbox for person in people]),
         "score": [person.score for person in people],
         "center": bodies.crop.bbox_center,

@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 import smplcli
+from smplcli.workflows.over_time import Jitter
 from smplcli.workflows.people import Status
 
 
@@ -42,6 +43,12 @@ class PredictReport:
 
     meshes: tuple[Path, ...]
     """Mesh files written, of the same pictures."""
+
+    num_tracks: int
+    """People followed over frames."""
+
+    jitter: Mapping[str, Jitter]
+    """Of the tracks, ``before`` and ``after`` smoothing; only ``before`` where none was asked."""
 
     num_unused_boxes: int
     """Given boxes that are of no input."""
@@ -78,6 +85,8 @@ class PredictReport:
             "body_sha256": self.body_sha256,
             "overlays": [str(path) for path in self.overlays],
             "meshes": [str(path) for path in self.meshes],
+            "num_tracks": self.num_tracks,
+            "jitter": {when: jitter._asdict() for when, jitter in self.jitter.items()},
             "num_unused_boxes": self.num_unused_boxes,
             "num_resumed": self.num_resumed,
             "profile": {

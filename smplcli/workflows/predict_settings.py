@@ -7,6 +7,7 @@ from typing import Any
 from smplcli.detection.movenet import MIN_SCORE
 from smplcli.errors import ConfigError
 from smplcli.files import sha256_of
+from smplcli.videos import DEFAULT_FPS, MAX_FPS
 from smplcli.workflows.meshes import MeshFormat
 from smplcli.workflows.tables import TableFormat
 
@@ -30,12 +31,20 @@ class PredictSettings:
     max_people: int | None = None
     focal_length: float | None = None
     recursive: bool = False
+    every: int = 1
+    track: bool = False
+    smooth: bool = False
+    fps: float = DEFAULT_FPS
 
     def __post_init__(self) -> None:
         if self.focal_length is not None and not 0 < self.focal_length < float("inf"):
             raise ConfigError(f"focal_length must be a positive number, got {self.focal_length}")
         if self.batch_size is not None and self.batch_size < 1:
             raise ConfigError(f"batch_size must be positive, got {self.batch_size}")
+        if self.every < 1:
+            raise ConfigError(f"every must be positive, got {self.every}")
+        if not 0 < self.fps <= MAX_FPS:
+            raise ConfigError(f"fps must be in 0..{MAX_FPS:.0f}, got {self.fps}")
 
     def decisive(self) -> dict[str, Any]:
         """Those that rows depend on, beside network, body, device and batch size; JSON-like."""
@@ -46,6 +55,7 @@ class PredictSettings:
             "max_people": self.max_people,
             "focal_length": self.focal_length,
             "vertices": self.vertices,
+            "every": self.every,
         }
 
     def drawn(self) -> dict[str, Any]:
