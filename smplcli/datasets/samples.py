@@ -11,7 +11,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -25,35 +24,19 @@ from smplcli.crops import (
     invert_affine,
     transform_points,
 )
+from smplcli.datasets.augmentation import (
+    AugmentationConfig,
+    Plan,
+    disturb_picture,
+    draw_plan,
+)
+from smplcli.datasets.cutouts import Cutouts
+from smplcli.datasets.joined import JoinedSplits
 from smplcli.datasets.keypoint_noise import corrupt_keypoints
 from smplcli.datasets.schema import UNKNOWN_PART
 from smplcli.datasets.shards import PreparedSample, PreparedSplit
 from smplcli.models.preprocess import crop_to_unit
 from smplcli.types import Floats, Pixels
-
-
-class AugmentationConfig(BaseModel):
-    """How far training samples stray from what was photographed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    mirror: float = Field(default=0.5, ge=0, le=1)
-    """Share of mirrored samples."""
-
-    rotation: float = Field(default=15.0, ge=0, le=90)
-    """Standard deviation of the turn in the picture plane, degrees; cut off at twice that."""
-
-    scale: float = Field(default=0.12, ge=0, lt=1)
-    """Standard deviation of the logarithm of the crop's size."""
-
-    shift: float = Field(default=0.06, ge=0, lt=1)
-    """Standard deviation of the crop's place, over its side."""
-
-    colour: float = Field(default=0.2, ge=0, lt=1)
-    """Spread of brightness, contrast and colour balance."""
-
-    detected: float = Field(default=0.6, ge=0, le=1)
-    """Share of samples that use the detector's keypoints, where it found any, not made-up ones."""
 
 
 class Sample(NamedTuple):
@@ -91,11 +74,11 @@ class Sample(NamedTuple):
 
 
 class SampleSet(Dataset[Sample]):
-    """Samples of one split. A key is (epoch, index): the same key gives the same sample."""
+    """Samples of a split. A key is (epoch, index): the same key gives the same sample."""
 
     def __init__(
         self,
-        split: PreparedSplit,
+        split: PreparedSplit | JoinedSplits,
         *,
         size: int,
         part_size: int,
@@ -107,6 +90,8 @@ class SampleSet(Dataset[Sample]):
         self.part_size = part_size
         self.augmentation = augmentation
         self.seed = seed
+        folder = augmentation.occluder_dir if augmentation else None
+        self._cutouts = Cutouts(split, seed=seed, folder=folder)
 
     def __len__(self) -> int:
         return len(self.split)
@@ -114,18 +99,21 @@ class SampleSet(Dataset[Sample]):
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         epoch, index = key
         rng = np.random.Generator(np.random.Philox(key=[self.seed, (epoch << 32) + index]))
-        stored = self.split.labels(index)
-        plan = _plan(stored.center, stored.scale * SCALE_PIXELS, self.augmentation, rng)
+        split, row = self.split, index
+        if isinstance(split, JoinedSplits):
+            split, row = split.find(index)
+        stored = split.labels(row)
+        plan = draw_plan(stored.center, stored.scale * SCALE_PIXELS, self.augmentation, rng)
         matrix = crop_matrix(
             plan.center, plan.size, self.size, rotation=plan.rotation, mirror=plan.mirror
         )
         to_image = stored.crop_to_image.astype(np.float64)
         stored_to_crop = compose_affine(matrix, to_image)
-        image = self._cut_out(index, stored_to_crop)
-        if self.augmentation is not None:
-            image = _recolour(image, self.augmentation.colour, rng)
+        image = self._cut_out(split, row, stored_to_crop)
         exact = _move_keypoints(matrix, stored.keypoints, plan.mirror)
-        seen = self._input_keypoints(stored.detected, exact, matrix, plan.mirror, rng)
+        if self.augmentation is not None:
+            image = disturb_picture(image, exact, self._cutouts, self.augmentation, rng)
+        seen = self._input_keypoints(stored.detected, exact, matrix, plan, rng)
         keypoints = crop_to_unit(torch.from_numpy(np.stack([seen, exact])), self.size)
         full_pose = torch.from_numpy(_turn_pose(stored.pose, plan))
         camera = stored.cam_int.astype(np.float64)
@@ -140,19 +128,19 @@ class SampleSet(Dataset[Sample]):
             principal_point=torch.from_numpy(
                 transform_points(matrix, camera[None, :2, 2])[0]
             ).float(),
-            part_map=self._part_map(stored, stored_to_crop, plan.mirror),
+            part_map=self._part_map(split, stored, stored_to_crop, plan.mirror),
             row=torch.tensor(index),
         )
 
-    def _cut_out(self, index: int, stored_to_crop: Floats) -> Pixels:
+    def _cut_out(self, split: PreparedSplit, row: int, stored_to_crop: Floats) -> Pixels:
         """The sample's picture; only the rows of the stored crop that it shows are decoded."""
         corners = np.array([[-1, -1], [self.size, -1], [-1, self.size], [self.size, self.size]])
         seen = transform_points(invert_affine(stored_to_crop), corners.astype(np.float64))[:, 1]
         margin = 2 + 1 / affine_scale(stored_to_crop)
-        last_row = self.split.crop_size - 1
+        last_row = split.crop_size - 1
         low = int(np.clip(seen.min() - margin, 0, last_row))
         high = int(np.clip(np.ceil(seen.max() + margin), low, last_row))
-        rows, start = self.split.crop_rows(index, low, high + 1)
+        rows, start = split.crop_rows(row, low, high + 1)
         rows_to_stored = np.array([[1.0, 0, 0], [0, 1, start]])
         return extract_crop(rows, compose_affine(stored_to_crop, rows_to_stored), self.size)
 
@@ -161,19 +149,23 @@ class SampleSet(Dataset[Sample]):
         detected: Floats,
         exact: Floats,
         matrix: Floats,
-        mirror: bool,  # noqa: FBT001 - private
+        plan: Plan,
         rng: np.random.Generator,
     ) -> Floats:
         """What the network is told (17, 3): the detector's findings, or made-up ones."""
-        found = _move_keypoints(matrix, detected, mirror)
+        found = _move_keypoints(matrix, detected, plan.mirror)
         if self.augmentation is not None:
             use_made_up = rng.random() >= self.augmentation.detected
             if use_made_up or not found[:, 2].any():
                 found = corrupt_keypoints(exact[None], rng)[0]
+        if plan.truncated:  # a detector would not have seen what is cut off
+            beyond = ((found[:, :2] < 0) | (found[:, :2] > self.size - 1)).any(axis=1)
+            found[beyond, 2] = 0
         return found
 
     def _part_map(
         self,
+        split: PreparedSplit,
         stored: PreparedSample,
         stored_to_crop: Floats,
         mirror: bool,  # noqa: FBT001 - private
@@ -187,58 +179,20 @@ class SampleSet(Dataset[Sample]):
         crop_to_stored = compose_affine(invert_affine(stored_to_crop), coarse)
         labels = cv2.warpAffine(
             stored.part_map,
-            compose_affine(self._stored_to_map(len(stored.part_map)), crop_to_stored),
+            compose_affine(_stored_to_map(split, len(stored.part_map)), crop_to_stored),
             shape,
             flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
-            borderValue=self._around(stored.part_map),
+            borderValue=_around(split, stored.part_map),
         ).astype(np.int64)
         known = labels != UNKNOWN_PART
         parts = PART_MIRROR[labels * known] if mirror else labels
         return torch.from_numpy(np.where(known, parts, -1))
 
-    def _stored_to_map(self, map_size: int) -> Floats:
-        """Affine map from pixels of the stored crop to those of its part map."""
-        side = self.split.crop_size * self.split.part_share
-        start = (self.split.crop_size - side) / 2
-        return invert_affine(_block_matrix(side / map_size) + [[0, 0, start], [0, 0, start]])
-
-    def _around(self, part_map: Pixels) -> int:
-        """What is around a part map that does not cover the crop: unknown if a body goes on."""
-        edges = (part_map[0], part_map[-1], part_map[:, 0], part_map[:, -1])
-        goes_on = self.split.part_share < 1 and any(edge.any() for edge in edges)
-        return UNKNOWN_PART if goes_on else 0
-
-
-GREY_SHARE = 0.05
-"""Share of pictures without colour."""
 
 MIRROR_SIGNS = np.outer([-1, 1, 1], [-1, 1, 1]).astype(np.float32)
 """Of the elements of a rotation matrix when x becomes -x."""
 
 PART_MIRROR = np.array([0, *(joint + 1 for joint in SMPL_MIRROR)])
-
-
-class _Plan(NamedTuple):
-    """The square that a sample shows."""
-
-    center: Floats
-    size: float
-    rotation: float
-    mirror: bool
-
-
-def _plan(
-    center: Floats, size: float, augmentation: AugmentationConfig | None, rng: np.random.Generator
-) -> _Plan:
-    center, size = center.astype(np.float64), float(size)
-    if augmentation is None:
-        return _Plan(center, size, 0.0, mirror=False)
-    spread = np.radians(augmentation.rotation)
-    turn = float(np.clip(rng.normal() * spread, -2 * spread, 2 * spread))
-    zoom = float(np.exp(np.clip(rng.normal(), -2, 2) * augmentation.scale))
-    shift = np.clip(rng.normal(size=2), -2, 2) * augmentation.shift * size
-    mirror = bool(rng.random() < augmentation.mirror)
-    return _Plan(center + shift, size * zoom, turn, mirror)
 
 
 def _move_keypoints(matrix: Floats, keypoints: Floats, mirror: bool) -> Floats:  # noqa: FBT001
@@ -248,7 +202,7 @@ def _move_keypoints(matrix: Floats, keypoints: Floats, mirror: bool) -> Floats: 
     return moved[list(COCO17_MIRROR)] if mirror else moved
 
 
-def _turn_pose(pose: Floats, plan: _Plan) -> Floats:
+def _turn_pose(pose: Floats, plan: Plan) -> Floats:
     """Rotation matrices (24, 3, 3) of an axis-angle pose (72,) in the crop's camera."""
     # scipy's rotations take a tenth of the time of a dozen small tensor operations.
     rotmat = Rotation.from_rotvec(pose.reshape(-1, 3)).as_matrix().astype(np.float32)
@@ -259,16 +213,18 @@ def _turn_pose(pose: Floats, plan: _Plan) -> Floats:
     return np.asarray(rotmat)
 
 
-def _recolour(image: Pixels, spread: float, rng: np.random.Generator) -> Pixels:
-    """Other light: gain per channel, contrast about the mean, and now and then no colour."""
-    gain = np.exp(rng.normal(size=3) * spread * 0.5 + rng.normal() * spread)
-    contrast = np.exp(rng.normal() * spread)
-    if rng.random() < GREY_SHARE:
-        image = np.asarray(cv2.transform(image, np.full((3, 3), 1 / 3)), dtype=np.uint8)
-    middle = np.mean(cv2.mean(image)[:3])
-    levels = np.arange(256)[:, None]
-    table = np.clip((middle + (levels - middle) * contrast) * gain, 0, 255).astype(np.uint8)
-    return np.asarray(cv2.LUT(image, table[None]), dtype=np.uint8)
+def _stored_to_map(split: PreparedSplit, map_size: int) -> Floats:
+    """Affine map from pixels of the stored crop to those of its part map."""
+    side = split.crop_size * split.part_share
+    start = (split.crop_size - side) / 2
+    return invert_affine(_block_matrix(side / map_size) + [[0, 0, start], [0, 0, start]])
+
+
+def _around(split: PreparedSplit, part_map: Pixels) -> int:
+    """What is around a part map that does not cover the crop: unknown if a body goes on."""
+    edges = (part_map[0], part_map[-1], part_map[:, 0], part_map[:, -1])
+    goes_on = split.part_share < 1 and any(edge.any() for edge in edges)
+    return UNKNOWN_PART if goes_on else 0
 
 
 def _block_matrix(side: float) -> Floats:

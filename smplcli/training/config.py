@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from smplcli.config import parse_toml
-from smplcli.datasets.samples import AugmentationConfig
+from smplcli.datasets.augmentation import AugmentationConfig
 from smplcli.errors import ConfigError, MissingFileError
 from smplcli.models.config import ModelConfig
 from smplcli.models.pretrained import Pretrained

@@ -13,7 +13,8 @@ import numpy as np
 
 from smplcli.conventions import IMAGE_MEAN, IMAGE_STD
 from smplcli.crops import crop_matrix
-from smplcli.datasets.samples import AugmentationConfig, SampleSet
+from smplcli.datasets.augmentation import AugmentationConfig
+from smplcli.datasets.samples import SampleSet
 from smplcli.datasets.shards import open_prepared
 from smplcli.files import asset
 from smplcli.images import read_image

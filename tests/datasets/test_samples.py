@@ -7,8 +7,9 @@ import torch
 from smplcli.body.files import load_body
 from smplcli.body.layer import JointsLayer
 from smplcli.conventions import COCO17_JOINTS, NUM_JOINTS
+from smplcli.datasets.augmentation import AugmentationConfig
 from smplcli.datasets.keypoint_noise import corrupt_keypoints
-from smplcli.datasets.samples import PART_MIRROR, AugmentationConfig, SampleSet
+from smplcli.datasets.samples import PART_MIRROR, SampleSet
 from smplcli.datasets.schema import UNKNOWN_PART
 from smplcli.models.preprocess import crop_to_unit
 from tests.people import FewPeople, few_people

@@ -1,0 +1,108 @@
+"""Things to put before people in training samples: pieces of other samples, or of pictures."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from smplcli.errors import MissingFileError, UnreadableFileError
+from smplcli.types import Pixels
+
+NUM_CUTOUTS = 256
+"""How many different ones there are; they stay in memory, 37 kB each."""
+
+SIDE = 96
+"""Of a cut-out, pixels."""
+
+STREAM = 1 << 63
+"""Where the keys of the cut-outs' chance begin, past those of all samples."""
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+class CropSource(Protocol):
+    """Where stored crops come from."""
+
+    def __len__(self) -> int: ...
+
+    def crop_rows(self, index: int, first: int, last: int) -> tuple[Pixels, int]:
+        """Some rows of pixels of a crop, and the number of the first."""
+
+
+class Cutouts:
+    """Cut-outs by number: the same number gives the same one, whoever asks and whenever.
+
+    Args:
+        crops: Whose surroundings the cut-outs are taken from.
+        seed: Of all chance.
+        folder: Pictures to take them from instead.
+
+    Raises:
+        MissingFileError: ``folder`` is not there, or holds no picture.
+    """
+
+    def __init__(self, crops: CropSource, *, seed: int, folder: Path | None = None) -> None:
+        self._crops = crops
+        self._seed = seed
+        self._made: dict[int, tuple[Pixels, Pixels]] = {}
+        self._folder = folder
+        if folder is not None and not self._files:
+            raise MissingFileError(
+                f"no pictures of occluders: {folder}", hint=f"Put {', '.join(PICTURES)} there."
+            )
+
+    def __len__(self) -> int:
+        return NUM_CUTOUTS
+
+    def __getitem__(self, number: int) -> tuple[Pixels, Pixels]:
+        """A piece of a picture (96, 96, 3) RGB, and where it covers what is behind, 0 to 255."""
+        if number not in self._made:
+            rng = np.random.Generator(np.random.Philox(key=[self._seed, STREAM + number]))
+            self._made[number] = self._of_folder(rng) if self._files else self._of_crops(rng)
+        return self._made[number]
+
+    @cached_property
+    def _files(self) -> list[Path]:
+        if self._folder is None:
+            return []
+        return sorted(p for p in self._folder.glob("*") if p.suffix.lower() in PICTURES)
+
+    def _of_crops(self, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
+        """From the left or right edge of a stored crop, where people seldom are."""
+        index = int(rng.integers(len(self._crops)))
+        whole = self._crops.crop_rows(index, 0, 1)[0].shape[1]
+        side = int(rng.uniform(0.12, 0.3) * whole)
+        top = int(rng.integers(whole - side))
+        rows, start = self._crops.crop_rows(index, top, top + side)
+        left = int(rng.integers(whole // 20 + 1))
+        left = left if rng.random() < 0.5 else whole - side - left
+        piece = rows[top - start : top - start + side, left : left + side]
+        return _to_side(piece), _draw_shape(rng)
+
+    def _of_folder(self, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
+        path = self._files[int(rng.integers(len(self._files)))]
+        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if image is None or image.ndim != 3 or image.dtype != np.uint8:
+            raise UnreadableFileError(f"occluder is not a colour picture: {path}")
+        has_alpha = image.shape[2] == 4
+        mask = _to_side(np.ascontiguousarray(image[..., 3])) if has_alpha else _draw_shape(rng)
+        rgb = cv2.cvtColor(image, cv2.COLOR_BGRA2RGB if has_alpha else cv2.COLOR_BGR2RGB)
+        return _to_side(np.asarray(rgb, dtype=np.uint8)), mask
+
+
+def _to_side(piece: Pixels) -> Pixels:
+    small = cv2.resize(piece, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, dtype=np.uint8)
+
+
+def _draw_shape(rng: np.random.Generator) -> Pixels:
+    """A bent blob that fills most of the square, with a soft edge."""
+    corners = int(rng.integers(4, 12))
+    angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
+    reach = SIDE / 2 * rng.uniform(0.55, 0.98, (corners, 1))
+    points = SIDE / 2 + reach * np.column_stack([np.cos(angles), np.sin(angles)])
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    cv2.fillPoly(mask, [points.astype(np.int32)], (255,))
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), 1.5), dtype=np.uint8)
