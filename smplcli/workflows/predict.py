@@ -1,5 +1,6 @@
 """Bodies of the people in pictures."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from smplcli.detection.movenet import MIN_SCORE
@@ -20,6 +21,9 @@ def predict(
     boxes: Path | None = None,
     whole_image: bool = False,
     network: Path | None = None,
+    average: Sequence[Path] = (),
+    flip_test: bool = False,
+    refine: bool = False,
     body: Path | None = None,
     overlay_dir: Path | None = None,
     mesh_dir: Path | None = None,
@@ -53,6 +57,9 @@ def predict(
         boxes: csv, JSON or npz file of boxes, instead of detecting people.
         whole_image: Take every picture as one person's box, instead of detecting people.
         network: Weights file; the one that is shipped without.
+        average: Weights files of further networks; bodies are the mean of all answers.
+        flip_test: Whether the networks also see everybody in a mirror, for the mean.
+        refine: Whether bodies are fitted to the detector's keypoints.
         body: SMPL file; the demo body without one.
         overlay_dir: Folder for pictures of the bodies over the photos, and from the side.
         mesh_dir: Folder for mesh files of the bodies, one for each picture with people.
@@ -85,6 +92,9 @@ def predict(
         boxes=boxes,
         whole_image=whole_image,
         network=network,
+        average=tuple(average),
+        flip_test=flip_test,
+        refine=refine,
         body=body,
         overlay_dir=overlay_dir,
         mesh_dir=mesh_dir,

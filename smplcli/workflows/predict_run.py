@@ -169,6 +169,9 @@ def open_estimator(settings: PredictSettings, clock: StageClock) -> BodyEstimato
         settings.network or asset(SHIPPED_NETWORK),
         settings.body,
         choose_device(settings.device),
+        average=settings.average,
+        flip_test=settings.flip_test,
+        refine=settings.refine,
         focal_length=settings.focal_length,
         clock=clock,
     )
@@ -180,6 +183,9 @@ def made_with(estimator: BodyEstimator) -> dict[str, Any]:
     return {
         "smplcli": smplcli.__version__,
         "network": {"name": estimator.name, "sha256": estimator.loaded.sha256},
+        "averaged_with": [loaded.sha256 for loaded in estimator.averaged],
+        "flip_test": estimator.flip_test,
+        "refined": estimator.refine,
         "body": {"name": body.name, "sha256": body.sha256, "is_demo": body.is_demo},
     }
 

@@ -19,6 +19,9 @@ class PredictSettings:
     boxes: Path | None = None
     whole_image: bool = False
     network: Path | None = None
+    average: tuple[Path, ...] = ()
+    flip_test: bool = False
+    refine: bool = False
     body: Path | None = None
     overlay_dir: Path | None = None
     mesh_dir: Path | None = None
