@@ -15,9 +15,13 @@ from smplcli.cli._output import (
 )
 from smplcli.cli._predict_options import (
     AUTO,
+    AverageOption,
     BatchSizeOption,
     BoxesOption,
+    EveryOption,
+    FlipTestOption,
     FocalLengthOption,
+    FpsOption,
     InputArgument,
     MaxPeopleOption,
     MeshFormatOption,
@@ -28,8 +32,11 @@ from smplcli.cli._predict_options import (
     OverlayOption,
     ProfileOption,
     RecursiveOption,
+    RefineOption,
     ResumeOption,
+    SmoothOption,
     TableOption,
+    TrackOption,
     VerticesOption,
     WholeImageOption,
 )
@@ -55,7 +62,14 @@ def predict(
     max_people: MaxPeopleOption = None,
     focal_length: FocalLengthOption = None,
     recursive: RecursiveOption = False,
+    every: EveryOption = 1,
+    track: TrackOption = False,
+    smooth: SmoothOption = False,
+    fps: FpsOption = 30.0,
     network: NetworkOption = None,
+    average: AverageOption = None,
+    flip_test: FlipTestOption = False,
+    refine: RefineOption = False,
     body: BodyOption = None,
     device: DeviceOption = "auto",
     batch_size: BatchSizeOption = AUTO,  # type: ignore[assignment]
@@ -75,6 +89,9 @@ def predict(
         boxes=boxes,
         whole_image=whole_image,
         network=network,
+        average=average or (),
+        flip_test=flip_test,
+        refine=refine,
         body=body or find_project().settings.body.path,
         overlay_dir=overlay,
         table_format=table,
@@ -87,6 +104,10 @@ def predict(
         max_people=max_people,
         focal_length=focal_length,
         recursive=recursive,
+        every=every,
+        track=track,
+        smooth=smooth,
+        fps=fps,
         resume=resume,
         overwrite=overwrite,
         progress=show_progress,
@@ -113,6 +134,13 @@ def _print_report(report: "PredictReport") -> None:
         ("pictures", "number"),
         report.counts.items(),
     )
+    if report.num_tracks:
+        note(f"people followed over frames: {report.num_tracks}")
+    for when, jitter in report.jitter.items():
+        note(
+            f"jitter {when} smoothing: {jitter.pose:.1f} mm/frame² of joints about the pelvis, "
+            f"{jitter.place:.1f} of the pelvis"
+        )
     for failed in report.failed:
         note(f"{failed.status}: {failed.detail}")
     if report.num_unused_boxes:

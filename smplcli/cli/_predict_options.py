@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 import typer
 
 INPUT = "Pictures"
+TIME = "Videos and numbered pictures"
 PEOPLE = "People"
+BETTER = "Better poses"
 RESULTS = "Results beside the file"
 WORK = "Work"
 
@@ -27,7 +29,8 @@ InputArgument = Annotated[
     typer.Argument(
         metavar="INPUT",
         show_default=False,
-        help="Pictures, folders, 'patterns*', lists (.txt) of paths, or - for paths on stdin.",
+        help="Pictures, videos, folders of pictures, 'patterns*', lists (.txt) of paths, "
+        "or - for paths on stdin.",
     ),
 ]
 OutOption = Annotated[
@@ -45,6 +48,41 @@ FocalLengthOption = Annotated[
         metavar="PX",
         rich_help_panel=INPUT,
         help="Of the camera, in pixels.  [default: each picture's diagonal]",
+    ),
+]
+EveryOption = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=1,
+        rich_help_panel=TIME,
+        help="Take every Nth frame of videos.",
+    ),
+]
+TrackOption = Annotated[
+    bool,
+    typer.Option(
+        "--track",
+        rich_help_panel=TIME,
+        help="Follow people over numbered pictures as well; over videos they always are.",
+    ),
+]
+SmoothOption = Annotated[
+    bool,
+    typer.Option(
+        "--smooth",
+        rich_help_panel=TIME,
+        help="Filter the motion of who is followed; implies --track.",
+    ),
+]
+FpsOption = Annotated[
+    float,
+    typer.Option(
+        metavar="X",
+        min=0.001,
+        max=1000,
+        rich_help_panel=TIME,
+        help="Frames per second of numbered pictures; videos know their own.",
     ),
 ]
 BoxesOption = Annotated[
@@ -86,6 +124,30 @@ NetworkOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE", help="Weights file of 'smplcli train'.  [default: the shipped one]"
+    ),
+]
+AverageOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=BETTER,
+        help="Average the answers with this network's as well; may be given several times.",
+    ),
+]
+FlipTestOption = Annotated[
+    bool,
+    typer.Option(
+        "--flip-test",
+        rich_help_panel=BETTER,
+        help="Average the answers with those to the mirror images.",
+    ),
+]
+RefineOption = Annotated[
+    bool,
+    typer.Option(
+        "--refine",
+        rich_help_panel=BETTER,
+        help="Fit the bodies to the detector's keypoints.",
     ),
 ]
 TableOption = Annotated[
