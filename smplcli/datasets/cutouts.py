@@ -16,7 +16,7 @@ NUM_CUTOUTS = 256
 SIDE = 96
 """Of a cut-out, pixels."""
 
-STREAM = 1 << 63
+STREAM = 1 << 62
 """Where the keys of the cut-outs' chance begin, past those of all samples."""
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")

@@ -109,6 +109,9 @@ class Recipe(_Section):
     start_from: Path | None = None
     """Network file of the same shape whose weights to go on from."""
 
+    mix: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    """Share of each data set, in the order in which they are given; by their sizes without it."""
+
     schedule: ScheduleConfig = ScheduleConfig()
     """How long, how fast."""
 

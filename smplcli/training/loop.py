@@ -19,11 +19,11 @@ from smplcli.body.layer import BodyLayer, JointsLayer
 from smplcli.datasets.samples import Sample, SampleSet
 from smplcli.errors import ConfigError, UnstableTrainingError
 from smplcli.models.network import Network
-from smplcli.training.batches import StepBatches
 from smplcli.training.checkpoints import TrainingState, load_newest_checkpoint, save_checkpoint
 from smplcli.training.config import Recipe
 from smplcli.training.lifting import LiftingBatch, draw_lifting_batch
 from smplcli.training.losses import Losses
+from smplcli.training.mixing import recipe_batches
 from smplcli.training.schedule import learning_rate
 from smplcli.training.signals import defer_signals
 from smplcli.types import Floats
@@ -132,13 +132,8 @@ def _state(run: Run) -> TrainingState:
 
 
 def _loader(run: Run, first: int) -> DataLoader[Sample]:
-    schedule = run.recipe.schedule
-    batches = StepBatches(
-        count=len(run.samples),
-        batch_size=schedule.batch_size,
-        seed=run.recipe.seed,
-        steps=range(first, schedule.steps),
-    )
+    steps = range(first, run.recipe.schedule.steps)
+    batches = recipe_batches(run.recipe, run.samples.split, steps)
     return DataLoader(run.samples, batch_sampler=batches, num_workers=run.workers)
 
 
