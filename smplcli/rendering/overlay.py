@@ -1,4 +1,6 @@
-"""Bodies drawn over the photo in which they were found, and seen from the side."""
+"""Bodies drawn over the photo in which they were found."""
+
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -6,6 +8,7 @@ from torch import Tensor
 
 from smplcli.rendering.rasteriser import NEAR, Visible, find_visible, resolve
 from smplcli.rendering.shading import shade, vertex_normals
+from smplcli.rendering.views import SIDE, Draw, Lens, draw_view
 from smplcli.types import Floats, Ints, Pixels
 
 PALETTE = (
@@ -29,19 +32,15 @@ EDGE_DEPTH = 0.02
 BAND_PIXELS = 1 << 19
 """Pixels drawn at once, which bounds the memory."""
 
-PAPER = 247
-"""Grey value behind the side view."""
-
-SIDE_DISTANCE = 4.0
-"""Distance of the side view's camera from the middle of the group, over the group's extent."""
-
-SIDE_FILL = 0.88
-"""Share of the side view's width or height that the group takes."""
-
 
 def person_colours(count: int) -> Pixels:
     """One colour for each person, (P, 3) RGB, the same at every call."""
-    return np.array([PALETTE[i % len(PALETTE)] for i in range(count)], np.uint8).reshape(-1, 3)
+    return colours_of(range(count))
+
+
+def colours_of(numbers: Iterable[int]) -> Pixels:
+    """The colours (P, 3) RGB of people by their numbers."""
+    return np.array([PALETTE[i % len(PALETTE)] for i in numbers], np.uint8).reshape(-1, 3)
 
 
 def draw_people(
@@ -96,9 +95,6 @@ def draw_side_view(
 ) -> Pixels:
     """Draw bodies as somebody at the right edge of the photo sees them.
 
-    The camera turns by 90 degrees about its vertical axis, so that those who face the photographer
-    are seen from their left. It stands as far away as shows all of them.
-
     Args:
         size: Height and width of the view, pixels.
         vertices: Placed bodies, (P, V, 3), metres, camera axes of the photo.
@@ -108,61 +104,22 @@ def draw_side_view(
     Returns:
         (height, width, 3) RGB.
     """
-    paper = np.full((*size, 3), PAPER, np.uint8)
-    turned = np.stack([vertices[..., 2], vertices[..., 1], -vertices[..., 0]], axis=-1)
-    is_placed = np.isfinite(turned).all(axis=-1)
-    if not is_placed.any():
-        return paper
-    low, high = turned[is_placed].min(axis=0), turned[is_placed].max(axis=0)
-    turned = turned - (low + high) / 2
-    turned[..., 2] += SIDE_DISTANCE * (high - low).max()
-    rays = turned[is_placed, :2] / turned[is_placed, 2:]
-    low, high = rays.min(axis=0), rays.max(axis=0)
-    centre = np.array([size[1] - 1, size[0] - 1]) / 2
-    focal_length = float((SIDE_FILL * np.array([size[1], size[0]]) / (high - low)).min())
-    return draw_people(
-        paper,
-        turned,
-        faces,
-        focal_length=focal_length,
-        principal_point=centre - focal_length * (low + high) / 2,
-        colours=colours,
-    )
+    draw = mesh_drawer(faces, colours)
+    return draw_view(size, vertices, SIDE, draw, framing=vertices.reshape(-1, 3))
 
 
-def overlay_with_side_view(
-    image: Pixels,
-    vertices: Floats,
-    faces: Ints,
-    *,
-    focal_length: float,
-    principal_point: Floats,
-    colours: Pixels | None = None,
-) -> Pixels:
-    """Put the photo with its bodies beside their side view.
+def mesh_drawer(faces: Ints, colours: Pixels | None = None) -> Draw:
+    """What draws bodies for `add_views`.
 
     Args:
-        image: The photo, (H, W, 3), RGB.
-        vertices: Placed bodies, (P, V, 3), metres, camera axes.
         faces: (F, 3) counter-clockwise seen from outside, as in SMPL files.
-        focal_length: Pixels of the photo.
-        principal_point: (2,) x, y, pixels of the photo.
         colours: (P, 3) RGB; by default ``person_colours``.
-
-    Returns:
-        (H, W + min(H, W), 3) RGB: photos of one size give pictures of one size.
     """
-    height, width = image.shape[:2]
-    photo = draw_people(
-        image,
-        vertices,
-        faces,
-        focal_length=focal_length,
-        principal_point=principal_point,
-        colours=colours,
-    )
-    side = draw_side_view((height, min(height, width)), vertices, faces, colours=colours)
-    return np.concatenate([photo, side], axis=1)
+
+    def draw(image: Pixels, vertices: Floats, lens: Lens) -> Pixels:
+        return draw_people(image, vertices, faces, **lens._asdict(), colours=colours)
+
+    return draw
 
 
 def _rectangle(pixels: Tensor, shape: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -14,7 +14,8 @@ from smplcli.conventions import SCALE_PIXELS
 from smplcli.detection.people import Detection
 from smplcli.errors import MissingFileError, UnreadableFileError
 from smplcli.images import write_image
-from smplcli.rendering.overlay import overlay_with_side_view
+from smplcli.rendering.overlay import mesh_drawer
+from smplcli.rendering.views import Lens, add_views
 from smplcli.rotations import rotmat_to_aa
 from smplcli.types import Floats, Pixels
 from smplcli.workflows.bodies import Bodies, BodyEstimator, Subject
@@ -179,13 +180,9 @@ class Pipeline(NamedTuple):
         if len(records) and self.drawings and estimated.vertices is not None:
             image = self.pictures.read(index) if looked.image is None else looked.image
             with self.clock.stage("draw"):
-                drawing = overlay_with_side_view(
-                    image,
-                    estimated.vertices,
-                    self.estimator.body.faces,
-                    focal_length=float(records["focal_length"][0]),
-                    principal_point=records["principal_point"][0],
-                )
+                lens = Lens(float(records["focal_length"][0]), records["principal_point"][0])
+                draw = mesh_drawer(self.estimator.body.faces)
+                drawing = add_views(image, estimated.vertices, lens, draw)
                 write_image(self.drawings[index], drawing, overwrite=self.overwrite)
             if looked.image is not None:
                 self.room.give_back(image.nbytes)
