@@ -13,14 +13,17 @@ MAX_GAP_SECONDS = 1.0
 MIN_GAP_FRAMES = 3
 """A person may be missed in as many frames less one, whatever the rate."""
 
-MAX_COST = 1.0
-"""Two findings that fit worse than this are two people; 0 is a perfect fit."""
+NEAR = 0.45
+"""Mean distance of the joints of two findings that can be one person, over the size of both."""
 
-MAX_DISTANCE = 0.6
-"""Mean distance of joints at which two findings are surely two people, over the size of both."""
+SPEED = 0.8
+"""How much farther they can be after each second, likewise: about a fast walk."""
+
+FARTHEST = 1.2
+"""How far at most."""
 
 MAX_GROWTH = 1.8
-"""Ratio of sizes at which they are as surely."""
+"""Ratio of sizes at which they are surely two people."""
 
 VELOCITY_SHARE = 0.5
 """Weight of the newest step in what is known of a person's velocity."""
@@ -80,7 +83,8 @@ def link_people(
             tracks = []
         tracks = [track for track in tracks if frame - track.frame <= max_gap]
         rows = np.flatnonzero(frames == frame)
-        pairs = _best_pairs(tracks, frame, bbox[rows], joints2d[rows])
+        fits = [_costs(track, frame, bbox[rows], joints2d[rows], fps) for track in tracks]
+        pairs = _best_pairs(np.array(fits)) if fits else {}
         for index, row in enumerate(rows.tolist()):
             if index in pairs:
                 tracks[pairs[index]].see(frame, bbox[row], joints2d[row])
@@ -93,18 +97,15 @@ def link_people(
     return track_of
 
 
-def _best_pairs(tracks: list[_Track], frame: int, bbox: Floats, joints: Floats) -> dict[int, int]:
-    """Index of the track of each finding that has one."""
-    if not tracks or not len(bbox):
-        return {}
+def _best_pairs(cost: Floats) -> dict[int, int]:
+    """Index of the track of each finding that has one, by their costs (tracks, findings)."""
     from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow, and seldom needed
 
-    cost = np.array([_costs(track, frame, bbox, joints) for track in tracks])
     chosen = zip(*linear_sum_assignment(cost), strict=True)
-    return {int(found): int(track) for track, found in chosen if cost[track, found] <= MAX_COST}
+    return {int(found): int(track) for track, found in chosen if cost[track, found] < FORBIDDEN}
 
 
-def _costs(track: _Track, frame: int, bbox: Floats, joints: Floats) -> Floats:
+def _costs(track: _Track, frame: int, bbox: Floats, joints: Floats, fps: float) -> Floats:
     """How badly findings fit a track, (M,): 0 for the same place and pose."""
     shift = track.moved_to(frame)
     expected = track.bbox + np.tile(shift, 2)
@@ -112,8 +113,9 @@ def _costs(track: _Track, frame: int, bbox: Floats, joints: Floats) -> Floats:
     distance = np.linalg.norm(joints - (track.joints + shift), axis=-1).mean(axis=-1)
     distance = distance / np.maximum((own + sizes) / 2, 1e-6)
     growth = np.maximum(own, sizes) / np.maximum(np.minimum(own, sizes), 1e-6)
-    cost = 0.5 * (1 - _overlaps(expected, bbox)) + distance / MAX_DISTANCE
-    is_possible = (distance <= MAX_DISTANCE) & (growth <= MAX_GROWTH)
+    farthest = min(FARTHEST, NEAR + SPEED * (frame - track.frame) / fps)
+    cost = (1 - _overlaps(expected, bbox)) / 2 + distance
+    is_possible = (distance <= farthest) & (growth <= MAX_GROWTH)
     costs: Floats = np.where(is_possible, cost, FORBIDDEN)
     return costs
 
