@@ -14,8 +14,8 @@ PACKAGE = ROOT / "smplcli"
 LAYERS = (
     ("errors", "conventions", "config", "__version__"),
     ("types", "rotations", "camera", "crops"),
-    ("body", "models", "rendering", "files", "images", "image_headers", "videos"),
-    ("datasets", "training", "evaluation", "detection", "motion", "submission"),
+    ("body", "models", "rendering", "files", "images", "image_headers", "motion", "videos"),
+    ("datasets", "training", "evaluation", "detection", "submission"),
     ("workflows",),
     ("cli", "__init__", "__main__"),
 )

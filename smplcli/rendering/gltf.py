@@ -62,9 +62,6 @@ class RiggedFigure(NamedTuple):
     vertices: Floats
     """(V, 3) at rest in its own shape, y up, metres."""
 
-    correction: Floats
-    """(V, 3) what the pose adds to the vertices at rest."""
-
     joints: Floats
     """(24, 3) at rest."""
 
@@ -73,6 +70,9 @@ class RiggedFigure(NamedTuple):
 
     transl: Floats
     """(3,) place in camera axes, metres."""
+
+    correction: Floats | None = None
+    """(V, 3) what the pose adds to the vertices at rest."""
 
 
 class PhotoCamera(NamedTuple):
@@ -93,8 +93,8 @@ def rigged_glb(figures: Sequence[RiggedFigure], rig: Rig, camera: PhotoCamera) -
     Returns:
         The file's content.
     """
-    writer = _Writer()
-    shared = _shared_accessors(writer, rig) if figures else {}
+    writer = GlbWriter()
+    shared = shared_accessors(writer, rig) if figures else {}
     colours = person_colours(len(figures))
     for figure, colour in zip(figures, colours, strict=True):
         writer.add_figure(figure, rig, shared, colour)
@@ -102,7 +102,8 @@ def rigged_glb(figures: Sequence[RiggedFigure], rig: Rig, camera: PhotoCamera) -
     return writer.content()
 
 
-def _shared_accessors(writer: "_Writer", rig: Rig) -> dict[str, int]:
+def shared_accessors(writer: "GlbWriter", rig: Rig) -> dict[str, int]:
+    """Put what all bodies share into a document, and say where."""
     order = np.argsort(-rig.weights, axis=1, kind="stable")[:, :BONES_PER_VERTEX]
     weights = np.take_along_axis(rig.weights, order, axis=1)
     order = np.where(weights > 0, order, 0)  # as the specification asks of bones without weight
@@ -114,7 +115,7 @@ def _shared_accessors(writer: "_Writer", rig: Rig) -> dict[str, int]:
     }
 
 
-class _Writer:
+class GlbWriter:
     """A glTF document that grows, and its one buffer."""
 
     def __init__(self) -> None:
@@ -154,8 +155,8 @@ class _Writer:
 
     def add_figure(
         self, figure: RiggedFigure, rig: Rig, shared: dict[str, int], colour: Pixels
-    ) -> None:
-        """Append mesh, skeleton and skin of a body."""
+    ) -> list[int]:
+        """Append mesh, skeleton and skin of a body, and return the nodes of its joints."""
         mesh = self.add("meshes", self._mesh(figure, rig, shared, colour))
         joints = self._add_skeleton(figure, rig.parents)
         bind = np.tile(np.eye(4), (len(joints), 1, 1))
@@ -168,6 +169,7 @@ class _Writer:
         }
         node = {"name": figure.name, "mesh": mesh, "skin": self.add("skins", skin)}
         self._roots += [self.add("nodes", node), joints[0]]
+        return joints
 
     def _mesh(
         self, figure: RiggedFigure, rig: Rig, shared: dict[str, int], colour: Pixels
@@ -183,7 +185,7 @@ class _Writer:
                 "roughnessFactor": ROUGHNESS,
             },
         }
-        primitive = {
+        primitive: dict[str, Any] = {
             "attributes": {
                 "POSITION": self._points(figure.vertices, bounds=True),
                 "NORMAL": self._points(normals),
@@ -192,14 +194,12 @@ class _Writer:
             },
             "indices": shared["indices"],
             "material": self.add("materials", material),
-            "targets": [{"POSITION": self._points(figure.correction, bounds=True)}],
         }
-        return {
-            "name": figure.name,
-            "primitives": [primitive],
-            "weights": [1.0],
-            "extras": {"targetNames": [CORRECTION]},
-        }
+        mesh: dict[str, Any] = {"name": figure.name, "primitives": [primitive]}
+        if figure.correction is not None:
+            primitive["targets"] = [{"POSITION": self._points(figure.correction, bounds=True)}]
+            mesh |= {"weights": [1.0], "extras": {"targetNames": [CORRECTION]}}
+        return mesh
 
     def _points(self, points: Floats, *, bounds: bool = False) -> int:
         return self.accessor(points, "<f4", "VEC3", target=VERTEX_DATA, bounds=bounds)
@@ -208,10 +208,7 @@ class _Writer:
         """Append 24 nodes in SMPL's order, turned as the body is posed."""
         offsets = figure.joints - figure.joints[parents]
         offsets[0] = TO_GLTF * (figure.joints[0] + figure.transl)
-        rotations = np.array(figure.rotations, np.float64)
-        rotations[0] = TO_GLTF[:, None] * rotations[0]
-        scalar_first = rotmat_to_quaternion(torch.from_numpy(rotations)).numpy()
-        quaternions = np.roll(scalar_first / np.linalg.norm(scalar_first, axis=1)[:, None], -1, 1)
+        quaternions = to_gltf_rotations(figure.rotations)
         first = len(self._lists.get("nodes", []))
         for joint, name in enumerate(SMPL_JOINTS):
             children = (np.flatnonzero(parents == joint) + first).tolist()
@@ -249,6 +246,15 @@ class _Writer:
         chunks = _chunk(JSON_CHUNK, text + b" " * (-len(text) % 4))
         chunks += _chunk(BINARY_CHUNK, bytes(self._buffer)) if self._buffer else b""
         return struct.pack("<III", MAGIC, VERSION, 12 + len(chunks)) + chunks
+
+
+def to_gltf_rotations(rotations: Floats) -> Floats:
+    """Unit quaternions x, y, z, w (..., 24, 4) of a body's rotations (..., 24, 3, 3)."""
+    turned = np.array(rotations, np.float64)
+    turned[..., 0, :, :] = TO_GLTF[:, None] * turned[..., 0, :, :]
+    scalar_first = rotmat_to_quaternion(torch.from_numpy(turned)).numpy()
+    unit = scalar_first / np.linalg.norm(scalar_first, axis=-1, keepdims=True)
+    return np.roll(unit, -1, axis=-1)
 
 
 def _chunk(kind: int, content: bytes) -> bytes:
