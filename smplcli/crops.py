@@ -89,17 +89,35 @@ def extract_crop(image: Pixels, matrix: Floats, out_size: int) -> Pixels:
     Raises:
         ShapeError: ``image`` is not (H, W, 3), or ``matrix`` has no inverse.
     """
+    image, matrix = _prepare(image, matrix, out_size)
+    return np.asarray(
+        cv2.warpAffine(image, matrix, (out_size, out_size), flags=cv2.INTER_LINEAR), dtype=np.uint8
+    )
+
+
+def extract_planes(image: Pixels, matrix: Floats, out_size: int) -> Pixels:
+    """The same as `extract_crop`, channels first: (3, out_size, out_size), and faster.
+
+    Args and errors are those of `extract_crop`; ``image`` should hold little that is not shown.
+    """
+    image, matrix = _prepare(image, matrix, out_size)
+    # OpenCV moves four channels in half the time of three.
+    four = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
+    warped = cv2.warpAffine(four, matrix, (out_size, out_size), flags=cv2.INTER_LINEAR)
+    planes = np.empty((4, out_size, out_size), np.uint8)
+    cv2.split(warped, list(planes))
+    return planes[:3]
+
+
+def _prepare(image: Pixels, matrix: Floats, out_size: int) -> tuple[Pixels, Floats]:
+    """A picture that the warp to the crop does not shrink to less than half, and that warp."""
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ShapeError(f"image must be (height, width, 3), got {image.shape}")
     scale = affine_scale(matrix)
     if not np.isfinite(matrix).all() or scale == 0:
         raise ShapeError("matrix must be finite and invertible")
     reduction = int(1 / scale)
-    if reduction >= 2:
-        image, matrix = _reduce(image, matrix, reduction, out_size)
-    return np.asarray(
-        cv2.warpAffine(image, matrix, (out_size, out_size), flags=cv2.INTER_LINEAR), dtype=np.uint8
-    )
+    return _reduce(image, matrix, reduction, out_size) if reduction >= 2 else (image, matrix)
 
 
 def _reduce(image: Pixels, matrix: Floats, reduction: int, out_size: int) -> tuple[Pixels, Floats]:

@@ -8,6 +8,7 @@ from smplcli.crops import (
     compose_affine,
     crop_matrix,
     extract_crop,
+    extract_planes,
     invert_affine,
     transform_points,
 )
@@ -111,3 +112,13 @@ def test_any_square_gives_a_crop_of_the_size_asked_for(x, y, size, angle):
 def test_a_matrix_without_inverse_is_refused():
     with pytest.raises(ShapeError, match="invertible"):
         extract_crop(np.zeros((8, 8, 3), np.uint8), np.zeros((2, 3)), 16)
+
+
+@pytest.mark.parametrize("size", [300.0, 90.0])
+def test_planes_are_the_crop_with_channels_first(size):
+    image = np.random.default_rng(0).integers(0, 256, (200, 180, 3), dtype=np.uint8)
+    matrix = crop_matrix(np.array([90.0, 95.0]), size, 64, rotation=0.3, mirror=True)
+
+    planes = extract_planes(image, matrix, 64)
+
+    assert (planes.transpose(1, 2, 0) == extract_crop(image, matrix, 64)).all()

@@ -106,7 +106,7 @@ def disturb_picture(
     """A crop behind things, with limbs erased, blurred, in other light: in this order.
 
     Args:
-        image: (S, S, 3), may be written to.
+        image: (3, S, S), is written to.
         keypoints: (17, 3) x, y in crop pixels, and confidence.
         cutouts: What may stand before people.
         augmentation: How often.
@@ -123,17 +123,17 @@ def disturb_picture(
 
 
 def _occlude(image: Pixels, cutouts: Cutouts, rng: np.random.Generator) -> None:
-    size = len(image)
+    size = image.shape[-1]
     patch, mask = cutouts[int(rng.integers(len(cutouts)))]
     side = max(2, int(rng.uniform(*OCCLUDER_SIZE) * size))
     left, top = (rng.uniform(0, size, 2) - side / 2).astype(int).tolist()
     x, y = max(left, 0), max(top, 0)
-    there = image[y : top + side, x : left + side]
-    shown = (slice(y - top, y - top + len(there)), slice(x - left, x - left + there.shape[1]))
+    there = image[:, y : top + side, x : left + side]
+    shown = (slice(y - top, y - top + there.shape[1]), slice(x - left, x - left + there.shape[2]))
     thing = cv2.resize(patch, (side, side), interpolation=cv2.INTER_AREA)[shown]
-    cover = cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA)[shown]
-    cover = np.ascontiguousarray(cover, dtype=np.float32) / 255
-    there[:] = cv2.blendLinear(np.ascontiguousarray(thing), there.copy(), cover, 1 - cover)
+    cover = cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA)[shown].astype(np.uint16)
+    # In 255ths, rounded down: nobody sees it, and whole numbers take half the time of fractions.
+    there[:] = (thing.transpose(2, 0, 1) * cover + there * (255 - cover)) // 255
 
 
 def _erase(image: Pixels, keypoints: Floats, rng: np.random.Generator) -> None:
@@ -142,26 +142,27 @@ def _erase(image: Pixels, keypoints: Floats, rng: np.random.Generator) -> None:
     Source:
         Zhong et al., "Random Erasing Data Augmentation", AAAI 2020, at the joints.
     """
-    size = len(image)
+    size = image.shape[-1]
     inside = (keypoints[:, 2] > 0) & ((keypoints[:, :2] >= 0) & (keypoints[:, :2] < size)).all(1)
     seen = np.flatnonzero(inside)
     count = min(int(rng.integers(1, MOST_ERASED + 1)), len(seen))
     for joint in rng.permutation(seen)[:count]:
         width, height = (rng.uniform(*ERASED_SIZE, 2) * size).astype(int) + 1
         left, top = np.maximum(keypoints[joint, :2].astype(int) - (width // 2, height // 2), 0)
-        there = image[top : top + height, left : left + width]
+        there = image[:, top : top + height, left : left + width]
         there[:] = rng.integers(0, 256, there.shape, dtype=np.uint8)
 
 
 def _blur(image: Pixels, rng: np.random.Generator) -> Pixels:
-    reach = rng.uniform(1, max(1.5, BLURRED * len(image)))
+    reach = rng.uniform(1, max(1.5, BLURRED * image.shape[-1]))
     angle = rng.uniform(0, np.pi)
     half = int(np.ceil(reach / 2))
     kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
     way = reach / 2 * np.array([np.cos(angle), np.sin(angle)])
     ends = (np.stack([half - way, half + way]) * 256).round().astype(int).tolist()
     cv2.line(kernel, tuple(ends[0]), tuple(ends[1]), 1.0, 1, cv2.LINE_AA, 8)
-    return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum()), dtype=np.uint8)
+    kernel /= kernel.sum()
+    return np.stack([cv2.filter2D(plane, -1, kernel) for plane in image])
 
 
 def _recolour(image: Pixels, spread: float, rng: np.random.Generator) -> Pixels:
@@ -169,8 +170,9 @@ def _recolour(image: Pixels, spread: float, rng: np.random.Generator) -> Pixels:
     gain = np.exp(rng.normal(size=3) * spread * 0.5 + rng.normal() * spread)
     contrast = np.exp(rng.normal() * spread)
     if rng.random() < GREY_SHARE:
-        image = np.asarray(cv2.transform(image, np.full((3, 3), 1 / 3)), dtype=np.uint8)
-    middle = np.mean(cv2.mean(image)[:3])
-    levels = np.arange(256)[:, None]
-    table = np.clip((middle + (levels - middle) * contrast) * gain, 0, 255).astype(np.uint8)
-    return np.asarray(cv2.LUT(image, table[None]), dtype=np.uint8)
+        image[:] = image.mean(axis=0)
+    middle = np.mean([cv2.mean(plane)[0] for plane in image])
+    for plane, brighter in zip(image, gain.tolist(), strict=True):
+        slope = contrast * brighter
+        cv2.addWeighted(plane, slope, plane, 0, middle * (brighter - slope), dst=plane)
+    return image

@@ -20,7 +20,7 @@ from smplcli.crops import (
     affine_scale,
     compose_affine,
     crop_matrix,
-    extract_crop,
+    extract_planes,
     invert_affine,
     transform_points,
 )
@@ -118,7 +118,7 @@ class SampleSet(Dataset[Sample]):
         full_pose = torch.from_numpy(_turn_pose(stored.pose, plan))
         camera = stored.cam_int.astype(np.float64)
         return Sample(
-            image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
+            image=torch.from_numpy(image),
             keypoints=keypoints[0],
             gt_keypoints2d=keypoints[1],
             full_pose=full_pose,
@@ -142,7 +142,7 @@ class SampleSet(Dataset[Sample]):
         high = int(np.clip(np.ceil(seen.max() + margin), low, last_row))
         rows, start = split.crop_rows(row, low, high + 1)
         rows_to_stored = np.array([[1.0, 0, 0], [0, 1, start]])
-        return extract_crop(rows, compose_affine(stored_to_crop, rows_to_stored), self.size)
+        return extract_planes(rows, compose_affine(stored_to_crop, rows_to_stored), self.size)
 
     def _input_keypoints(
         self,

@@ -121,7 +121,9 @@ def test_around_a_body_that_goes_on_nothing_is_known(split):
     far_away = np.array([[0.3, 0, 0], [0, 0.3, 0]])
 
     goes_on, ends = (
-        samples._part_map(stored._replace(part_map=part_map), far_away, False).numpy()
+        samples._part_map(
+            samples.split, stored._replace(part_map=part_map), far_away, False
+        ).numpy()
         for part_map in (cut_off, whole)
     )
 
