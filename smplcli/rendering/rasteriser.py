@@ -55,7 +55,7 @@ class Fragments(NamedTuple):
 
 
 class _Triangles(NamedTuple):
-    """The faces that can cover a pixel, all images together, in order of image and face."""
+    """The faces that can cover a pixel, all images together, in order of face and image."""
 
     x: Tensor  # (3, N) float64, whole subpixels
     y: Tensor  # (3, N) float64, whole subpixels
@@ -165,44 +165,50 @@ def resolve(visible: Visible, pixels: Tensor) -> tuple[Tensor, Tensor]:
 def _triangles_in_view(points: Tensor, faces: Tensor, size: tuple[int, int]) -> _Triangles:
     """Keep the front faces whose bounding boxes hold a pixel centre of the image."""
     height, width = size
-    x, y, depth = points.reshape(-1, 3).T.contiguous()
-    x, y = (x.double() * SUBPIXELS).round_(), (y.double() * SUBPIXELS).round_()
+    count = len(points)
+    x, y, depth = points.permute(2, 1, 0).contiguous()  # a row per vertex is read at one go
+    x, y = (x * SUBPIXELS).round_(), (y * SUBPIXELS).round_()
     is_near_axis = torch.maximum(x.abs(), y.abs()) <= REACH * SUBPIXELS
-    usable = is_near_axis & (depth > NEAR) & depth.isfinite()
+    hidden = ~(is_near_axis & (depth > NEAR) & depth.isfinite())
+    x.masked_fill_(hidden, torch.nan)  # which no comparison below lets through
 
-    first_vertex = torch.arange(len(points), device=points.device) * points.shape[1]
-    corners = (faces.T[:, None] + first_vertex[:, None]).reshape(3, -1)  # images one after another
-    corner_x, corner_y = _take(x, corners), _take(y, corners)
+    left, right = _pixel_range(x, faces, width)
+    top, bottom = _pixel_range(y, faces, height)
+    kept = ((right >= left) & (bottom >= top)).view(-1).nonzero().squeeze(1)
+    corners = _take(faces.T, kept // count) * count + kept % count
+    corner_x, corner_y = _take(x.view(-1), corners).double(), _take(y.view(-1), corners).double()
     (x_0, x_1, x_2), (y_0, y_1, y_2) = corner_x, corner_y
     area = (y_1 - y_0) * (x_2 - x_0) - (x_1 - x_0) * (y_2 - y_0)
-    left, right = _pixel_range(corner_x, width)
-    top, bottom = _pixel_range(corner_y, height)
-    seen = (area > 0) & (right >= left) & (bottom >= top) & _take(usable, corners).all(0)
-    kept = seen.nonzero().squeeze(1)
-    return _Triangles(
-        x=_take(corner_x, kept),
-        y=_take(corner_y, kept),
-        inverse_depth=_take(depth.double().reciprocal_(), _take(corners, kept)),
-        area=_take(area, kept),
-        first_row=_take(top, kept).long(),
-        num_rows=_take(bottom - top + 1, kept).long(),
-        num_columns=_take(right - left + 1, kept).long(),
-        image=kept // len(faces),
-        face=kept % len(faces),
+    front = (area > 0).nonzero().squeeze(1)
+    kept, corners = _take(kept, front), _take(corners, front)
+    left, right, top, bottom = (
+        _take(side.view(-1), kept).long() for side in (left, right, top, bottom)
     )
+    return _Triangles(
+        x=_take(corner_x, front),
+        y=_take(corner_y, front),
+        inverse_depth=_take(depth.view(-1), corners).double().reciprocal_(),
+        area=_take(area, front),
+        first_row=top,
+        num_rows=bottom - top + 1,
+        num_columns=right - left + 1,
+        image=kept % count,
+        face=kept // count,
+    )
+
+
+def _pixel_range(positions: Tensor, faces: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+    """First and last pixel centre inside the image between the extremes of faces, (F, B) each."""
+    first, second, third = (positions.index_select(0, corner) for corner in faces.T)
+    low = torch.minimum(torch.minimum(first, second), third).div_(SUBPIXELS)
+    high = torch.maximum(torch.maximum(first, second), third).div_(SUBPIXELS)
+    return low.ceil_().clamp_(min=0), high.floor_().clamp_(max=limit - 1)
 
 
 def _take(values: Tensor, index: Tensor) -> Tensor:
     """``values[..., index]``, several times faster than torch's general indexing."""
     taken = values.index_select(-1, index.reshape(-1))
     return taken.view(*values.shape[:-1], *index.shape)
-
-
-def _pixel_range(corners: Tensor, limit: int) -> tuple[Tensor, Tensor]:
-    """First and last pixel centre between the extremes of (3, ...) subpixels, inside the image."""
-    low = torch.minimum(torch.minimum(corners[0], corners[1]), corners[2]) / SUBPIXELS
-    high = torch.maximum(torch.maximum(corners[0], corners[1]), corners[2]) / SUBPIXELS
-    return low.ceil_().clamp_(min=0), high.floor_().clamp_(max=limit - 1)
 
 
 def _chunks(triangles: _Triangles) -> Iterator[tuple[int, _Triangles]]:

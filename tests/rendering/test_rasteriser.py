@@ -242,6 +242,15 @@ def test_batch_gives_what_each_body_gives_alone():
             assert torch.equal(several[number], one[0])
 
 
+def test_points_stay_as_they_are_whatever_their_layout():
+    points, faces = body_points(32)
+    planar = points.permute(2, 1, 0).contiguous().permute(2, 1, 0)
+
+    rasterise(planar, faces, (32, 32))
+
+    assert torch.equal(planar, points)
+
+
 def test_order_of_faces_does_not_change_what_is_seen():
     points, faces = body_points(96)
     shuffled = torch.randperm(len(faces), generator=torch.Generator().manual_seed(0))
