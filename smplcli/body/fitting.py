@@ -31,10 +31,10 @@ NUM_BODY = NUM_POSE + NUM_BETAS
 """Degrees of freedom of a body: turn of the root in camera axes, axis-angle of the other joints,
 betas. Its place adds three: x / z, y / z and the logarithm of z."""
 
-KEYPOINT_ERROR = 0.08
+KEYPOINT_ERROR = 0.06
 """Metres on the person by which a keypoint of a sure detector is off, each of x and y."""
 
-SURE_SCORE, DOUBT = 0.6, 2.0
+SURE_SCORE, DOUBT = 0.7, 2.0
 """Below this score the error grows by this power of the score's fraction of it."""
 
 MIN_SCORE = 0.05
@@ -48,7 +48,7 @@ LIMIT_ERROR = 0.05
 
 MAX_STEPS = 10
 CONVERGED = 2e-3
-"""Steps end when nobody moves by more than this any more: radians, standard deviations."""
+"""A body is fitted once a step moves it by less than this: radians, standard deviations."""
 
 FIRST_DAMPING, LESS_DAMPING, MORE_DAMPING = 1e-2, 0.2, 8.0
 
@@ -154,17 +154,20 @@ class KeypointFitter(nn.Module):
         residual = self._residual(evidence, form)
         energy = self._energy(evidence, form, residual)
         damping = torch.full_like(energy, FIRST_DAMPING)
+        is_moving = torch.ones_like(energy, dtype=torch.bool)
         for _ in range(MAX_STEPS):
             step = self._step(evidence, form, residual, damping)
             tried = form + step
             tried_residual = self._residual(evidence, tried)
             tried_energy = self._energy(evidence, tried, tried_residual)
-            is_better = tried_energy < energy  # false for NaN as well
+            # False for NaN as well. Who is fitted stays, so that nobody depends on the others.
+            is_better = is_moving & (tried_energy < energy)
             form = torch.where(is_better[:, None], tried, form)
             residual = torch.where(is_better[:, None, None], tried_residual, residual)
             energy = torch.where(is_better, tried_energy, energy)
             damping = damping * torch.where(is_better, LESS_DAMPING, MORE_DAMPING)
-            if (step.abs().amax(1) < CONVERGED).all():
+            is_moving &= step.abs().amax(1) > CONVERGED
+            if not is_moving.any():
                 break
         return FittedBodies(_pose(evidence, form), form[:, NUM_POSE:NUM_BODY], _place(form))
 
@@ -237,7 +240,7 @@ def _gather(
         start=start,
         rays=torch.where(seen[..., None], rays, 0.0),
         spread=torch.where(seen, KEYPOINT_ERROR * doubt, 1.0),
-        seen=seen.float(),
+        seen=seen.to(score.dtype),
     )
 
 
