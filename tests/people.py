@@ -28,8 +28,9 @@ class FewPeople:
     def labels(self, index):
         return self.samples[index]
 
-    def crop_rows(self, index, first, last):
-        return self.samples[index].image[first:last], first
+    def crop_window(self, index, window):
+        left, top, right, bottom = window
+        return self.samples[index].image[top:bottom, left:right], (left, top)
 
     def field(self, name):
         return np.array([getattr(sample, name) for sample in self.samples])

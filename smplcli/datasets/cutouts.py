@@ -2,11 +2,13 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
 
+from smplcli.datasets.joined import JoinedSplits
+from smplcli.datasets.jpeg_pieces import Window
+from smplcli.datasets.shards import PreparedSplit
 from smplcli.errors import MissingFileError, UnreadableFileError
 from smplcli.types import Pixels
 
@@ -22,15 +24,6 @@ STREAM = 1 << 62
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-class CropSource(Protocol):
-    """Where stored crops come from."""
-
-    def __len__(self) -> int: ...
-
-    def crop_rows(self, index: int, first: int, last: int) -> tuple[Pixels, int]:
-        """Some rows of pixels of a crop, and the number of the first."""
-
-
 class Cutouts:
     """Cut-outs by number: the same number gives the same one, whoever asks and whenever.
 
@@ -43,7 +36,9 @@ class Cutouts:
         MissingFileError: ``folder`` is not there, or holds no picture.
     """
 
-    def __init__(self, crops: CropSource, *, seed: int, folder: Path | None = None) -> None:
+    def __init__(
+        self, crops: PreparedSplit | JoinedSplits, *, seed: int, folder: Path | None = None
+    ) -> None:
         self._crops = crops
         self._seed = seed
         self._made: dict[int, tuple[Pixels, Pixels]] = {}
@@ -71,14 +66,16 @@ class Cutouts:
 
     def _of_crops(self, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
         """From the left or right edge of a stored crop, where people seldom are."""
-        index = int(rng.integers(len(self._crops)))
-        whole = self._crops.crop_rows(index, 0, 1)[0].shape[1]
+        split, row = self._crops, int(rng.integers(len(self._crops)))
+        if isinstance(split, JoinedSplits):
+            split, row = split.find(row)
+        whole = split.crop_size
         side = int(rng.uniform(0.12, 0.3) * whole)
         top = int(rng.integers(whole - side))
-        rows, start = self._crops.crop_rows(index, top, top + side)
         left = int(rng.integers(whole // 20 + 1))
         left = left if rng.random() < 0.5 else whole - side - left
-        piece = rows[top - start : top - start + side, left : left + side]
+        seen, (x, y) = split.crop_window(row, Window(left, top, left + side, top + side))
+        piece = seen[top - y : top - y + side, left - x : left - x + side]
         return _to_side(piece), _draw_shape(rng)
 
     def _of_folder(self, rng: np.random.Generator) -> tuple[Pixels, Pixels]:

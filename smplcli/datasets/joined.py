@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from smplcli.datasets.shards import PreparedSample, PreparedSplit
-from smplcli.types import Pixels
 
 
 class JoinedSplits:
@@ -39,11 +38,6 @@ class JoinedSplits:
     def __getitem__(self, index: int) -> PreparedSample:
         split, row = self.find(index)
         return split[row]
-
-    def crop_rows(self, index: int, first: int, last: int) -> tuple[Pixels, int]:
-        """Some rows of pixels of a crop, and the number of the first."""
-        split, row = self.find(index)
-        return split.crop_rows(row, first, last)
 
     def field(self, name: str) -> np.ndarray:
         """One field of all samples, (N, ...)."""

@@ -32,6 +32,7 @@ from smplcli.datasets.augmentation import (
 )
 from smplcli.datasets.cutouts import Cutouts
 from smplcli.datasets.joined import JoinedSplits
+from smplcli.datasets.jpeg_pieces import Window
 from smplcli.datasets.keypoint_noise import corrupt_keypoints
 from smplcli.datasets.schema import UNKNOWN_PART
 from smplcli.datasets.shards import PreparedSample, PreparedSplit
@@ -91,6 +92,8 @@ class SampleSet(Dataset[Sample]):
         self.augmentation = augmentation
         self.seed = seed
         folder = augmentation.occluder_dir if augmentation else None
+        ends = (-1.0, float(size))
+        self._corners = np.array([[x, y] for x in ends for y in ends])
         self._cutouts = Cutouts(split, seed=seed, folder=folder)
 
     def __len__(self) -> int:
@@ -133,16 +136,16 @@ class SampleSet(Dataset[Sample]):
         )
 
     def _cut_out(self, split: PreparedSplit, row: int, stored_to_crop: Floats) -> Pixels:
-        """The sample's picture; only the rows of the stored crop that it shows are decoded."""
-        corners = np.array([[-1, -1], [self.size, -1], [-1, self.size], [self.size, self.size]])
-        seen = transform_points(invert_affine(stored_to_crop), corners.astype(np.float64))[:, 1]
+        """The sample's picture; only the part of the stored crop that it shows is decoded."""
+        seen = transform_points(invert_affine(stored_to_crop), self._corners)
         margin = 2 + 1 / affine_scale(stored_to_crop)
-        last_row = split.crop_size - 1
-        low = int(np.clip(seen.min() - margin, 0, last_row))
-        high = int(np.clip(np.ceil(seen.max() + margin), low, last_row))
-        rows, start = split.crop_rows(row, low, high + 1)
-        rows_to_stored = np.array([[1.0, 0, 0], [0, 1, start]])
-        return extract_planes(rows, compose_affine(stored_to_crop, rows_to_stored), self.size)
+        last = split.crop_size - 1
+        low = (seen.min(axis=0) - margin).clip(0, last).astype(int).tolist()
+        high = (seen.max(axis=0) + margin + 1).clip(1, last + 1).astype(int).tolist()
+        window = Window(low[0], low[1], max(high[0], low[0] + 1), max(high[1], low[1] + 1))
+        part, (left, top) = split.crop_window(row, window)
+        part_to_stored = np.array([[1.0, 0, left], [0, 1, top]])
+        return extract_planes(part, compose_affine(stored_to_crop, part_to_stored), self.size)
 
     def _input_keypoints(
         self,

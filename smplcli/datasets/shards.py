@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from smplcli.datasets.jpeg_rows import decode_rows, encode_rows
+from smplcli.datasets.jpeg_pieces import Window, decode_window, encode_pieces
 from smplcli.datasets.schema import (
     CONTEXT,
     CROP_SIZE,
@@ -86,9 +86,9 @@ class PreparedSplit:
         """One sample without its crop: ``image`` is empty."""
         return unpack_labels(*self._find(index))
 
-    def crop_rows(self, index: int, first: int, last: int) -> tuple[Pixels, int]:
-        """Some rows of pixels of a crop, and the number of the first, as from `read_crop`."""
-        return read_crop(*self._find(index), first, last)
+    def crop_window(self, index: int, window: Window) -> tuple[Pixels, tuple[int, int]]:
+        """Part of a crop, and where its first pixel is, as from `read_crop`."""
+        return read_crop(*self._find(index), window)
 
     def _find(self, index: int) -> tuple[Mapping[str, np.ndarray], int]:
         """The shard of a sample, and its row there."""
@@ -181,7 +181,7 @@ def code_crop(image: Pixels, store: Store) -> np.ndarray:
     """A crop (S, S, 3) as it is stored."""
     if store == "raw":
         return image
-    return encode_rows(image, JPEG_QUALITY)
+    return encode_pieces(image, JPEG_QUALITY)
 
 
 def join_crops(coded: Sequence[np.ndarray], store: Store, size: int) -> dict[str, np.ndarray]:
@@ -226,27 +226,30 @@ def unpack_sample(arrays: Mapping[str, np.ndarray], row: int) -> PreparedSample:
 
 
 def read_crop(
-    arrays: Mapping[str, np.ndarray], row: int, first: int = 0, last: int | None = None
-) -> tuple[Pixels, int]:
-    """Crop of one sample of a shard, or some rows of pixels of it.
+    arrays: Mapping[str, np.ndarray], row: int, window: Window | None = None
+) -> tuple[Pixels, tuple[int, int]]:
+    """Crop of one sample of a shard, or part of it.
 
     Args:
         arrays: The shard.
         row: Which sample.
-        first: First row of pixels that is wanted.
-        last: Row after the last that is wanted; all of them if not said.
+        window: What is wanted; all of the crop if not said.
 
     Returns:
-        RGB (rows, S, 3), and the number of its first row, which may be less than ``first``.
+        RGB (rows, columns, 3), all of the window and maybe more, and where its first pixel is in
+        the crop, x and y.
 
     Raises:
         UnreadableFileError: It is damaged.
     """
     if RAW_CROPS in arrays:
-        return np.array(arrays[RAW_CROPS][row, first:last]), first
+        if window is None:
+            return np.array(arrays[RAW_CROPS][row]), (0, 0)
+        left, top, right, bottom = window
+        return np.array(arrays[RAW_CROPS][row, top:bottom, left:right]), (left, top)
     start, stop = arrays[JPEG_OFFSETS][row : row + 2]
     try:
-        return decode_rows(arrays[JPEG_BYTES][start:stop], first, last)
+        return decode_window(arrays[JPEG_BYTES][start:stop], window)
     except UnreadableFileError as error:
         raise UnreadableFileError(f"crop {row} of a shard is damaged") from error
 
