@@ -38,7 +38,7 @@ CUT_SIZE = 384
 Measured on sharp photographs, for samples of 224 pixels: 256 would leave 107 pixels of the square
 (23 to 29 dB beside a sample cut from the picture itself, 37 kB), 384 leaves 160 (26 to 32 dB,
 74 kB), 512 leaves 213 (28 to 35 dB, 120 kB). Decoding takes as long as there are pixels: 384 costs
-twice as much as 256, and `jpeg_rows` wins that back; 512 costs three times as much.
+twice as much as 256, and `jpeg_pieces` wins that back; 512 costs three times as much.
 """
 
 SMALLEST_SQUARE = 2.0
