@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+import typer
 
 from smplcli.cli._options import BodyOption, DeviceOption, JsonOption, OverwriteOption
 from smplcli.cli._output import (
     exit_if_incomplete,
+    is_first_process,
     note,
     print_result,
     print_table,
@@ -24,33 +27,42 @@ from smplcli.cli._predict_options import (
     FpsOption,
     InputArgument,
     MaxPeopleOption,
+    MergeOption,
     MeshFormatOption,
     MeshOption,
     MinScoreOption,
     NetworkOption,
+    NprocOption,
     OutOption,
     OverlayOption,
     ProfileOption,
     RecursiveOption,
     RefineOption,
     ResumeOption,
+    ShardOption,
     SmoothOption,
     TableOption,
     TrackOption,
     VerticesOption,
     WholeImageOption,
 )
+from smplcli.errors import ConfigError
 
 if TYPE_CHECKING:
     from smplcli.workflows.predict_report import PredictReport
 
 STDIN = Path("-")
+OUT = Path("preds.npz")
+
+MERGING = {"inputs", "merge", "out", "table", "body", "overwrite", "as_json"}
+"""Parameters that mean something where shards are merged."""
 
 
 def predict(
+    ctx: typer.Context,
     inputs: InputArgument,
     *,
-    out: OutOption = Path("preds.npz"),
+    out: OutOption = None,
     table: TableOption = None,
     overlay: OverlayOption = None,
     mesh: MeshOption = None,
@@ -73,6 +85,9 @@ def predict(
     body: BodyOption = None,
     device: DeviceOption = "auto",
     batch_size: BatchSizeOption = AUTO,  # type: ignore[assignment]
+    shard: ShardOption = None,
+    merge: MergeOption = False,
+    nproc: NprocOption = 1,
     resume: ResumeOption = False,
     profile: ProfileOption = False,
     overwrite: OverwriteOption = False,
@@ -82,17 +97,24 @@ def predict(
     from smplcli.detection.movenet import MIN_SCORE
     from smplcli.workflows.predict import predict as run
     from smplcli.workflows.project import find_project
+    from smplcli.workflows.shards import parse_shard
 
+    body = body or find_project().settings.body.path
+    if merge:
+        _refuse_unused(ctx)
+        _merge(inputs, out or OUT, table, body, overwrite=overwrite, as_json=as_json)
+        return
+    part = parse_shard(shard) if shard else None
     report = run(
         _with_stdin(inputs),
-        out,
+        out or (OUT.with_stem(f"{OUT.stem}-{part.number}-of-{part.size}") if part else OUT),
         boxes=boxes,
         whole_image=whole_image,
         network=network,
         average=average or (),
         flip_test=flip_test,
         refine=refine,
-        body=body or find_project().settings.body.path,
+        body=body,
         overlay_dir=overlay,
         table_format=table,
         mesh_dir=mesh,
@@ -108,13 +130,47 @@ def predict(
         track=track,
         smooth=smooth,
         fps=fps,
+        shard=part,
+        nproc=nproc,
         resume=resume,
         overwrite=overwrite,
         progress=show_progress,
     )
+    if is_first_process():
+        print_result(report, _print_report, as_json=as_json)
+        if profile:
+            _show_profile(report)
+    exit_if_incomplete(report)
+
+
+def _refuse_unused(ctx: typer.Context) -> None:
+    """Say of options that they make no difference to a merger, rather than ignore them."""
+    for param in ctx.command.params:
+        source = ctx.get_parameter_source(param.name or "")
+        if source and source.name == "COMMANDLINE" and param.name not in MERGING:
+            raise ConfigError(f"--merge and {param.opts[0]} exclude each other")
+
+
+def _merge(
+    shards: list[Path],
+    out: Path,
+    table: Literal["jsonl", "csv"] | None,
+    body: Path | None,
+    *,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    from smplcli.workflows.merge import merge_shards
+
+    report = merge_shards(
+        shards,
+        out,
+        body=body,
+        table_format=table,
+        overwrite=overwrite,
+        progress=show_progress,
+    )
     print_result(report, _print_report, as_json=as_json)
-    if profile:
-        _show_profile(report)
     exit_if_incomplete(report)
 
 

@@ -34,7 +34,8 @@ InputArgument = Annotated[
     ),
 ]
 OutOption = Annotated[
-    Path, typer.Option(metavar="FILE", help="File of predictions (npz) to write.")
+    Path | None,
+    typer.Option(metavar="FILE", help="File of predictions (npz) to write.  [default: preds.npz]"),
 ]
 RecursiveOption = Annotated[
     bool,
@@ -198,6 +199,32 @@ BatchSizeOption = Annotated[
 ]
 ProfileOption = Annotated[
     bool, typer.Option("--profile", rich_help_panel=WORK, help="Say where the time went.")
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        rich_help_panel=WORK,
+        help="Do the Ith of N parts of the pictures, for --merge to put together.",
+    ),
+]
+MergeOption = Annotated[
+    bool,
+    typer.Option(
+        "--merge",
+        rich_help_panel=WORK,
+        help="INPUT are the files of all shards: put them together into one.",
+    ),
+]
+NprocOption = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=1,
+        rich_help_panel=WORK,
+        help="Processes to share the work: one for each GPU.  [default: 1]",
+        show_default=False,
+    ),
 ]
 ResumeOption = Annotated[
     bool,

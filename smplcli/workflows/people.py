@@ -120,11 +120,8 @@ def people_from(arrays: Mapping[str, NDArray[Any]], origin: str) -> People:
     Raises:
         UnreadableFileError: An array has another shape or kind.
     """
-    num_people, num_pictures = (len(np.atleast_1d(arrays[x])) for x in ("imgname", "status"))
-    expected = {name: ((num_people, *row), kind) for name, (row, kind) in PERSON_FIELDS.items()}
-    expected |= dict.fromkeys(STATUS_FIELDS, ((num_pictures,), "U1"))
-    for name, (shape, kind) in expected.items():
-        _check(origin, name, arrays[name], shape, np.dtype(kind).kind)
+    check_arrays(arrays, origin)
+    num_people = len(arrays["imgname"])
     try:
         meta = json.loads(str(arrays["meta"]))
     except ValueError as error:
@@ -138,6 +135,23 @@ def people_from(arrays: Mapping[str, NDArray[Any]], origin: str) -> People:
         tuple(Status(*status) for status in statuses),
         meta if isinstance(meta, dict) else {},
     )
+
+
+def check_arrays(arrays: Mapping[str, NDArray[Any]], origin: str) -> None:
+    """Refuse arrays of other shapes or kinds than those of a file of predictions.
+
+    Args:
+        arrays: Those of ``PERSON_FIELDS`` and ``STATUS_FIELDS``.
+        origin: What an error calls them.
+
+    Raises:
+        UnreadableFileError: An array has another shape or kind.
+    """
+    num_people, num_pictures = (len(np.atleast_1d(arrays[x])) for x in ("imgname", "status"))
+    expected = {name: ((num_people, *row), kind) for name, (row, kind) in PERSON_FIELDS.items()}
+    expected |= dict.fromkeys(STATUS_FIELDS, ((num_pictures,), "U1"))
+    for name, (shape, kind) in expected.items():
+        _check(origin, name, arrays[name], shape, np.dtype(kind).kind)
 
 
 def people_in_parts(arrays: Mapping[str, NDArray[Any]]) -> Iterator[People]:
@@ -161,7 +175,16 @@ def check_body(people: People, body: BodyModel, path: Path) -> None:
     Raises:
         ConfigError: Another body than ``body`` made the predictions.
     """
-    made_with = people.meta.get("body")
+    check_made_with(people.meta, body, path)
+
+
+def check_made_with(meta: Mapping[str, Any], body: BodyModel, path: Path) -> None:
+    """The same, of what ``meta`` says made the predictions.
+
+    Raises:
+        ConfigError: Another body than ``body`` made the predictions.
+    """
+    made_with = meta.get("body")
     made_with = made_with if isinstance(made_with, dict) else {}
     if made_with.get("sha256", body.sha256) != body.sha256:
         raise ConfigError(

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from smplcli.detection.movenet import MIN_SCORE
+from smplcli.evaluation.ranks import joined
 from smplcli.videos import DEFAULT_FPS
 from smplcli.workflows.meshes import MeshFormat
 from smplcli.workflows.pictures import PictureInputs
+from smplcli.workflows.predict_many import run_as_rank, run_in_processes
 from smplcli.workflows.predict_report import PredictReport
-from smplcli.workflows.predict_run import run
+from smplcli.workflows.predict_run import Conduct, run
 from smplcli.workflows.predict_settings import PredictSettings
 from smplcli.workflows.progress import Progress, no_progress
+from smplcli.workflows.shards import Shard
 from smplcli.workflows.tables import TableFormat
 
 
@@ -40,6 +43,8 @@ def predict(
     track: bool = False,
     smooth: bool = False,
     fps: float = DEFAULT_FPS,
+    shard: Shard | None = None,
+    nproc: int = 1,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = no_progress,
@@ -77,6 +82,9 @@ def predict(
         track: Also link the people of numbered pictures, as those of videos always are.
         smooth: Filter the motion of those who are linked; numbered pictures are then linked too.
         fps: Frames per second of numbered pictures.
+        shard: Work on this part of the pictures only; `merge_shards` puts all parts together.
+        nproc: Share the work among so many processes; under torchrun, those share it that it has
+            started, and the first one's report is that of the whole.
         resume: Go on where an interrupted run stopped that was to write the same file.
         overwrite: Whether results that are there may be replaced.
         progress: Shows the pictures.
@@ -111,5 +119,12 @@ def predict(
         track=track or smooth,
         smooth=smooth,
         fps=fps,
+        shard=shard,
     )
-    return run(inputs, out, settings, resume=resume, overwrite=overwrite, progress=progress)
+    conduct = Conduct(resume, overwrite, progress)
+    if nproc > 1:
+        return run_in_processes(inputs, out, settings, conduct, nproc=nproc)
+    with joined() as rank:
+        if rank.size > 1:
+            return run_as_rank(inputs, out, settings, conduct, rank)
+        return run(inputs, out, settings, conduct)

@@ -1,6 +1,5 @@
 """One run of `predict`: from settings to a written file, whatever interrupts it."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,13 +15,12 @@ from numpy.typing import NDArray
 
 import smplcli
 from smplcli.errors import ConfigError
-from smplcli.files import asset, map_npz, write_npz
+from smplcli.files import asset
 from smplcli.workflows.bodies import BodyEstimator
 from smplcli.workflows.devices import choose_device
 from smplcli.workflows.finders import choose_finder
-from smplcli.workflows.over_time import over_time
 from smplcli.workflows.parallel import one_thread
-from smplcli.workflows.people import CONVENTIONS, VERTICES_CONVENTION, Status, people_in_parts
+from smplcli.workflows.people import CONVENTIONS, VERTICES_CONVENTION, Status
 from smplcli.workflows.pictures import (
     Drawings,
     PictureInputs,
@@ -30,19 +28,20 @@ from smplcli.workflows.pictures import (
     claim_outputs,
     open_pictures,
 )
-from smplcli.workflows.predict_pipeline import MAX_KEPT_BYTES, Pipeline, Room
+from smplcli.workflows.predict_pipeline import MAX_KEPT_BYTES, Pipeline, Room, block_size
 from smplcli.workflows.predict_report import PredictReport
 from smplcli.workflows.predict_settings import PredictSettings
+from smplcli.workflows.predict_write import Finish, counted
 from smplcli.workflows.progress import Progress, Remarked
 from smplcli.workflows.sequences import numbered_sequences
-from smplcli.workflows.spool import STATUSES, Spool, person_record
+from smplcli.workflows.shards import Shard
+from smplcli.workflows.spool import Spool, person_record
 from smplcli.workflows.stages import StageClock
-from smplcli.workflows.tables import write_table
+from smplcli.workflows.tables import table_files
 from smplcli.workflows.targets import body_label, refuse_existing
 from smplcli.workflows.unfinished import names_digest, open_spool, refuse_unfinished
 
 SHIPPED_NETWORK = "network.safetensors"
-OUT_SUFFIX = ".npz"
 
 AUTO_BATCH = {"cpu": 8, "cuda": 64}
 """People estimated at once: a processor is fastest while few of them fit in its cache."""
@@ -62,22 +61,23 @@ class Outputs(NamedTuple):
         return chain(self.files, self.drawings or (), self.meshes or ())
 
 
+class Conduct(NamedTuple):
+    """How a run behaves towards what is there, and towards who waits for it."""
+
+    resume: bool
+    overwrite: bool
+    progress: Progress
+
+
 def run(
-    inputs: PictureInputs,
-    out: Path | None,
-    settings: PredictSettings,
-    *,
-    resume: bool,
-    overwrite: bool,
-    progress: Progress,
+    inputs: PictureInputs, out: Path | None, settings: PredictSettings, conduct: Conduct
 ) -> PredictReport:
     """Estimate the people in pictures: `predict` says what the arguments mean."""
     clock = StageClock()
     with clock.stage("list"):
         pictures = open_pictures(inputs, recursive=settings.recursive, every=settings.every)
     outputs = name_outputs(pictures.names, out, settings)
-    refuse_outputs(outputs, resume=resume, overwrite=overwrite)
-    overwrite = overwrite or resume  # what is there now is the interrupted run's
+    refuse_outputs(outputs, conduct)
     find, num_unused = choose_finder(
         pictures.names,
         boxes=settings.boxes,
@@ -87,33 +87,63 @@ def run(
     )
     estimator = open_estimator(settings, clock)
     claim_outputs(outputs.paths(), pictures.names)
+    batch_size = settings.batch_size or AUTO_BATCH[estimator.device.type]
+    num_pictures, shard = len(pictures.names), settings.shard
     pipeline = Pipeline(
         pictures=pictures,
-        chosen=range(len(pictures.names)),
+        chosen=shard.choose(num_pictures, block_size(batch_size))
+        if shard
+        else range(num_pictures),
         find=find,
         estimator=estimator,
         record=person_record(len(estimator.body.v_template) if settings.vertices else 0),
-        batch_size=settings.batch_size or AUTO_BATCH[estimator.device.type],
+        batch_size=batch_size,
         drawings=outputs.drawings,
         meshes=outputs.meshes,
-        overwrite=overwrite,
+        overwrite=conduct.overwrite
+        or conduct.resume,  # what is there now is the interrupted run's
         clock=clock,
         room=Room(MAX_KEPT_BYTES),
     )
-    start = perf_counter()
-    with open_spool(out, plan_of(pipeline, settings), pipeline.record, resume=resume) as spool:
+    return _run(pipeline, out, outputs, settings, conduct, num_unused=num_unused)
+
+
+def _run(
+    pipeline: Pipeline,
+    out: Path | None,
+    outputs: Outputs,
+    settings: PredictSettings,
+    conduct: Conduct,
+    *,
+    num_unused: int,
+) -> PredictReport:
+    start, clock, estimator = perf_counter(), pipeline.clock, pipeline.estimator
+    all_names = pipeline.pictures.names
+    names = [all_names[index] for index in pipeline.chosen] if settings.shard else all_names
+    plan = plan_of(pipeline, settings)
+    finish = Finish(
+        meta=meta_of(estimator, settings),
+        sequences=sequence_facts(pipeline.pictures, settings),
+        smooth=settings.smooth,
+        body=estimator.body,
+        files=outputs.files,
+        overwrite=pipeline.overwrite,
+    )
+    job = plan | settings.drawn() | {"shard": settings.shard and str(settings.shard)}
+    with open_spool(out, job, pipeline.record, resume=conduct.resume) as spool:
         num_resumed = spool.num_pictures
-        threads = work(pipeline, spool, progress)
+        threads = work(pipeline, spool, conduct.progress)
+        num_placed = int(np.count_nonzero(spool.people()["is_placed"]))
         with clock.stage("write"):
-            meta = meta_of(estimator, settings)
-            arrays = spool.arrays(pictures.names)
-            facts = sequence_facts(pictures, settings)
-            motion = over_time(arrays, estimator.body, facts, smooth=settings.smooth)
-            arrays |= motion.arrays | {"meta": np.array(json.dumps(meta | motion.meta))}
-            arrays = write_arrays(arrays, outputs.files, overwrite=overwrite)
+            if settings.shard:
+                facts = shard_facts(settings.shard, plan, num_placed, num_unused)
+                arrays, motion = finish.shard(spool, names, facts)
+            else:
+                arrays, motion = finish.whole(spool, names)
         return PredictReport(
             arrays=arrays,
             out=out,
+            num_placed_by_keypoints=num_placed,
             network=str(settings.network or asset(SHIPPED_NETWORK)),
             network_sha256=estimator.loaded.sha256,
             body=body_label(estimator.body),
@@ -125,7 +155,8 @@ def run(
             threads=threads,
             num_tracks=motion.num_tracks,
             jitter=motion.jitter,
-            **found(pipeline, spool),
+            **counted(arrays),
+            **written(pipeline, spool),
         )
 
 
@@ -135,13 +166,9 @@ def name_outputs(names: Sequence[str], out: Path | None, settings: PredictSettin
     Raises:
         ConfigError: ``out`` has another suffix than it should, or is missing.
     """
-    files = [out] if out else []
     if out is None and settings.table_format:
         raise ConfigError(f"there is no file to write {settings.table_format} beside")
-    if out and out.suffix.lower() != OUT_SUFFIX:
-        raise ConfigError(f"predictions are written as {OUT_SUFFIX}, not: {out}")
-    if out and settings.table_format:
-        files.append(out.with_suffix(f".{settings.table_format}"))
+    files = table_files(out, settings.table_format) if out else []
     drawings, meshes = settings.overlay_dir, settings.mesh_dir
     return Outputs(
         files,
@@ -150,17 +177,17 @@ def name_outputs(names: Sequence[str], out: Path | None, settings: PredictSettin
     )
 
 
-def refuse_outputs(outputs: Outputs, *, resume: bool, overwrite: bool) -> None:
+def refuse_outputs(outputs: Outputs, conduct: Conduct) -> None:
     """Keep what is there, if nobody said that it may go.
 
     Raises:
         OutputExistsError: Something is there.
     """
     for path in outputs.files[:1]:
-        refuse_existing(path, overwrite=overwrite)
-        refuse_unfinished(path, resume=resume, overwrite=overwrite)
+        refuse_existing(path, overwrite=conduct.overwrite)
+        refuse_unfinished(path, resume=conduct.resume, overwrite=conduct.overwrite)
     for path in outputs.paths():
-        refuse_existing(path, overwrite=overwrite or resume)
+        refuse_existing(path, overwrite=conduct.overwrite or conduct.resume)
 
 
 def open_estimator(settings: PredictSettings, clock: StageClock) -> BodyEstimator:
@@ -199,7 +226,19 @@ def plan_of(pipeline: Pipeline, settings: PredictSettings) -> dict[str, Any]:
         **settings.decisive(),
         "device": pipeline.estimator.device.type,
         "batch_size": pipeline.batch_size,
-        **settings.drawn(),
+    }
+
+
+def shard_facts(
+    shard: Shard, plan: Mapping[str, Any], num_placed: int, num_unused: int
+) -> dict[str, Any]:
+    """What the merger of shards has to know of one; JSON-like."""
+    return {
+        "number": shard.number,
+        "count": shard.size,
+        "num_placed_by_keypoints": num_placed,
+        "num_unused_boxes": num_unused,
+        "plan": plan,
     }
 
 
@@ -249,34 +288,12 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def write_arrays(
-    arrays: Mapping[str, NDArray[Any]], files: Sequence[Path], *, overwrite: bool
-) -> dict[str, NDArray[Any]]:
-    """Write the files of all predictions, the npz last, and return what is in it."""
-    if not files:
-        return {name: np.array(array) for name, array in arrays.items()}
-    for path in files[1:]:
-        write_table(people_in_parts(arrays), path, overwrite=overwrite)
-    write_npz(files[0], arrays, overwrite=overwrite)
-    return {name: map_npz(files[0], name) for name in arrays}
-
-
-def found(pipeline: Pipeline, spool: Spool) -> dict[str, Any]:
-    """What is in a spool, as a report says it."""
-    pictures, names = spool.pictures(), pipeline.pictures.names
-    chosen, details = pipeline.chosen, spool.details()
-    counts = np.bincount(pictures["status"], minlength=len(STATUSES)).tolist()
-    with_people = np.flatnonzero(pictures["num_people"]).tolist()
+def written(pipeline: Pipeline, spool: Spool) -> dict[str, Any]:
+    """What was drawn of the pictures with people."""
+    with_people = np.flatnonzero(spool.pictures()["num_people"]).tolist()
+    indices = [pipeline.chosen[position] for position in with_people]
     drawings, meshes = pipeline.drawings, pipeline.meshes
     return {
-        "num_images": len(pictures),
-        "num_people": spool.num_people,
-        "num_placed_by_keypoints": int(np.count_nonzero(spool.people()["is_placed"])),
-        "counts": {name: count for name, count in zip(STATUSES, counts, strict=True) if count},
-        "failed": tuple(
-            Status(names[chosen[at]], STATUSES[pictures["status"][at]], details[at])
-            for at in sorted(details)
-        ),
-        "overlays": tuple(drawings[chosen[at]] for at in with_people) if drawings else (),
-        "meshes": tuple(meshes[chosen[at]] for at in with_people) if meshes else (),
+        "overlays": tuple(drawings[index] for index in indices) if drawings else (),
+        "meshes": tuple(meshes[index] for index in indices) if meshes else (),
     }

@@ -9,6 +9,7 @@ from smplcli.errors import ConfigError
 from smplcli.files import sha256_of
 from smplcli.videos import DEFAULT_FPS, MAX_FPS
 from smplcli.workflows.meshes import MeshFormat
+from smplcli.workflows.shards import Shard
 from smplcli.workflows.tables import TableFormat
 
 
@@ -38,6 +39,7 @@ class PredictSettings:
     track: bool = False
     smooth: bool = False
     fps: float = DEFAULT_FPS
+    shard: Shard | None = None
 
     def __post_init__(self) -> None:
         if self.focal_length is not None and not 0 < self.focal_length < float("inf"):

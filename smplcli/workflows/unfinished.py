@@ -62,7 +62,7 @@ def open_spool(
             yield Spool(Path(temporary), record)
         return
     folder = part_folder(out)
-    if not (resume and _is_planned(folder, plan)):
+    if not (resume and is_planned(folder, plan)):
         shutil.rmtree(folder, ignore_errors=True)
         with disk_errors(folder):
             folder.mkdir(parents=True)
@@ -83,8 +83,12 @@ def open_spool(
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_planned(folder: Path, plan: Mapping[str, Any]) -> bool:
-    """Whether there is an interrupted run with the same plan."""
+def is_planned(folder: Path, plan: Mapping[str, Any]) -> bool:
+    """Whether there is an interrupted run, which then must have had the same plan.
+
+    Raises:
+        ConfigError: It had another.
+    """
     try:
         found = read_json(folder / PLAN_FILE)
     except SmplCliError:
