@@ -171,7 +171,7 @@ def _recolour(image: Pixels, spread: float, rng: np.random.Generator) -> Pixels:
     contrast = np.exp(rng.normal() * spread)
     if rng.random() < GREY_SHARE:
         image[:] = image.mean(axis=0)
-    middle = np.mean([cv2.mean(plane)[0] for plane in image])
+    middle = sum(cv2.mean(plane)[0] for plane in image) / len(image)
     for plane, brighter in zip(image, gain.tolist(), strict=True):
         slope = contrast * brighter
         cv2.addWeighted(plane, slope, plane, 0, middle * (brighter - slope), dst=plane)

@@ -117,13 +117,13 @@ class SampleSet(Dataset[Sample]):
         if self.augmentation is not None:
             image = disturb_picture(image, exact, self._cutouts, self.augmentation, rng)
         seen = self._input_keypoints(stored.detected, exact, matrix, plan, rng)
-        keypoints = crop_to_unit(torch.from_numpy(np.stack([seen, exact])), self.size)
+        keypoints = crop_to_unit(np.stack([seen, exact]), self.size)
         full_pose = torch.from_numpy(_turn_pose(stored.pose, plan))
         camera = stored.cam_int.astype(np.float64)
         return Sample(
             image=torch.from_numpy(image),
-            keypoints=keypoints[0],
-            gt_keypoints2d=keypoints[1],
+            keypoints=torch.from_numpy(keypoints[0]),
+            gt_keypoints2d=torch.from_numpy(keypoints[1]),
             full_pose=full_pose,
             betas=torch.from_numpy(stored.shape).float(),
             has_smpl=torch.tensor(float(stored.has_smpl)),

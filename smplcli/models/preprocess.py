@@ -1,5 +1,7 @@
 """From crops as pictures to what the network takes."""
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
@@ -25,7 +27,11 @@ def to_network_input(
     return image, crop_to_unit(torch.from_numpy(keypoints).float(), crops.shape[1])
 
 
-def crop_to_unit(keypoints: Tensor, size: int) -> Tensor:
+Points = TypeVar("Points", Tensor, Floats)
+
+
+def crop_to_unit(keypoints: Points, size: int) -> Points:
     """Crop pixels to -1..1 from edge to edge, for (..., 2 or 3); confidences stay."""
-    points = (2 * keypoints[..., :2] + 1) / size - 1
-    return torch.cat([points, keypoints[..., 2:]], dim=-1)
+    unit = keypoints * 1
+    unit[..., :2] = (2 * keypoints[..., :2] + 1) / size - 1
+    return unit
