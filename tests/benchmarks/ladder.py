@@ -25,7 +25,7 @@ from smplcli.training.checkpoints import load_weights
 from smplcli.training.config import Recipe, recipe_to_toml
 from smplcli.workflows.train import train
 
-STEPS, BATCH = 900, 32
+STEPS, BATCH = 700, 32
 METRICS = ("mpjpe", "pa_mpjpe")
 
 MODEL = {
@@ -42,8 +42,8 @@ FULL = "full head, 24 perceptrons"
 RUNGS: dict[str, dict[str, Any]] = {
     "baseline": {"model": {"head": "baseline", "hidden": 512}},
     "shallow head, one perceptron": {"model": {"upsamplings": 2, **ONE_PERCEPTRON}},
-    FULL: {},
     "full head, one perceptron": {"model": ONE_PERCEPTRON},
+    FULL: {},
     "full head, 24 perceptrons, parts unsupervised": {"losses": {"parts": 0.0}},
     "full head, 24 perceptrons, random start": {"backbone_weights": "none"},
 }
@@ -82,7 +82,7 @@ def _recipe(changes: dict[str, Any], weights: Path, steps: int) -> Recipe:
                 "warmup": 50,
                 "flat": 0.4,
                 "average": 0.99,
-                "validate_every": steps // 3,
+                "validate_every": max(1, steps // 2),
             },
         }
     )
