@@ -9,7 +9,10 @@ from smplcli.rendering.views import Lens
 from smplcli.types import Floats, Pixels
 
 BONE_SHARE = 0.006
-"""Width of a bone over the picture's longer side."""
+"""Width of a bone over the picture's longer side, at most."""
+
+PERSON_SHARE = 0.02
+"""Width of a bone over the person's height or width in the picture, at most."""
 
 OUTLINE = (40, 40, 40)
 SUBPIXEL_BITS = 4
@@ -31,7 +34,7 @@ def draw_skeletons(image: Pixels, joints: Floats, lens: Lens, *, colours: Pixels
         A new picture of the same size.
     """
     drawn = image.copy()
-    width = max(1, round(BONE_SHARE * max(image.shape[:2])))
+    widest = BONE_SHARE * max(image.shape[:2])
     depth = joints[..., 2]
     with np.errstate(divide="ignore", invalid="ignore"):
         pixels = lens.focal_length * joints[..., :2] / depth[..., None] + lens.principal_point
@@ -43,6 +46,8 @@ def draw_skeletons(image: Pixels, joints: Floats, lens: Lens, *, colours: Pixels
             for joint, parent in enumerate(SMPL_PARENTS)
             if parent >= 0 and is_shown[person, [joint, parent]].all()
         ]
+        extent = np.ptp(np.array(bones), axis=(0, 1)).max() if bones else 0.0
+        width = max(1, round(min(widest, PERSON_SHARE * float(extent))))
         for ink, extra in ((OUTLINE, 2), (colour, 0)):
             for start, end in bones:
                 _line(drawn, start, end, ink, width + extra)

@@ -15,8 +15,10 @@ const TURN = 0.008; // radians per pixel dragged
 const STEEPEST = 1.5; // radians
 const CLICK = 6; // pixels that a finger may slip and still click
 const MAX_ZOOM = 40;
+const KEPT_IMAGES = 8;
 
-const state = { index: 0, selected: null, joint: null, yaw: 0, pitch: 0, zoom: 1, pan: [0, 0] };
+const state = { index: 0, selected: null, wanted: null, joint: null };
+Object.assign(state, { yaw: 0, pitch: 0, zoom: 1, pan: [0, 0] });
 let picture = null; // entry of data.pictures that is shown
 let people = []; // its bodies, with what WebGL keeps of them
 let photo = null; // its texture
@@ -41,11 +43,11 @@ function normalsOf(vertices) {
   const normals = new Float32Array(vertices.length);
   for (let f = 0; f < faces.length; f += 3) {
     const [a, b, c] = [3 * faces[f], 3 * faces[f + 1], 3 * faces[f + 2]];
-    const u = [0, 1, 2].map((k) => vertices[b + k] - vertices[a + k]);
-    const v = [0, 1, 2].map((k) => vertices[c + k] - vertices[a + k]);
     for (let k = 0; k < 3; k++) {
       const [i, j] = [(k + 1) % 3, (k + 2) % 3];
-      const value = u[i] * v[j] - u[j] * v[i];
+      const value =
+        (vertices[b + i] - vertices[a + i]) * (vertices[c + j] - vertices[a + j]) -
+        (vertices[b + j] - vertices[a + j]) * (vertices[c + i] - vertices[a + i]);
       normals[a + k] += value;
       normals[b + k] += value;
       normals[c + k] += value;
@@ -291,24 +293,32 @@ function redraw() {
 
 // ---- pictures and people
 
+const isSame = (one, other) =>
+  one.track >= 0 || other.track >= 0 ? one.track === other.track : one.id === other.id;
+
 function show(index) {
+  const before = picture;
   state.index = index;
   picture = data.pictures[index];
-  const kept = state.selected && state.selected.id;
+  const isNext = before && picture.sequence && before.sequence === picture.sequence;
   for (const person of gl ? people : []) {
     gl.deleteBuffer(person.positions);
     gl.deleteBuffer(person.normals);
   }
   people = picture.people.map(load);
-  state.selected = people.find((person) => person.id === kept) || null;
+  const { wanted } = state; // who may be missed in a frame and found again in the next
+  state.selected = (wanted && people.find((person) => isSame(person, wanted))) || null;
+  if (!isNext) state.wanted = state.selected;
   element("frame").value = index;
   element("name").textContent = picture.name;
   element("count").textContent = `${index + 1} / ${data.pictures.length}`;
   element("message").textContent = gl ? picture.note : "This browser has no WebGL 2.";
   element("people").replaceChildren(...people.map(personRow));
+  element("play").hidden = !picture.sequence;
   showJoints();
-  if (gl) loadPhoto(picture);
-  home();
+  if (gl) loadPhoto(picture, isNext);
+  if (isNext) redraw();
+  else home();
 }
 
 function load(person) {
@@ -318,13 +328,29 @@ function load(person) {
   return { ...person, vertices, positions, normals: buffer(gl.ARRAY_BUFFER, normalsOf(vertices)) };
 }
 
-function loadPhoto(wanted) {
+const images = new Map(); // of the pictures shown last and next, being decoded or ready
+
+function imageOf(wanted) {
+  if (!images.has(wanted)) {
+    const image = new Image();
+    image.src = `data:image/jpeg;base64,${wanted.photo}`;
+    images.set(wanted, image.decode().then(() => image));
+    if (images.size > KEPT_IMAGES) images.delete(images.keys().next().value);
+  }
+  return images.get(wanted);
+}
+
+function forgetPhoto() {
   gl.deleteTexture(photo);
   photo = null;
+}
+
+function loadPhoto(wanted, isNext) {
+  if (!isNext || !wanted.photo) forgetPhoto(); // that of the last frame stays till this one is there
   if (!wanted.photo) return;
-  const image = new Image();
-  image.onload = () => {
+  imageOf(wanted).then((image) => {
     if (wanted !== picture) return;
+    forgetPhoto();
     photo = gl.createTexture();
     gl.bindTexture(gl.TEXTURE_2D, photo);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, image);
@@ -332,8 +358,39 @@ function loadPhoto(wanted) {
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
     redraw();
-  };
-  image.src = `data:image/jpeg;base64,${wanted.photo}`;
+  });
+}
+
+// ---- playing
+
+let playing = null; // the picture and the time of the clock from which it goes on
+
+function play(isOn) {
+  playing = isOn ? { from: picture.time, since: performance.now() } : null;
+  element("play").textContent = isOn ? "❚❚" : "▶";
+  element("play").setAttribute("aria-pressed", String(isOn));
+  element("play").setAttribute("aria-label", isOn ? "pause" : "play");
+  if (isOn) requestAnimationFrame(advance);
+}
+
+function advance(now) {
+  if (!playing) return;
+  const frames = data.pictures.filter((each) => each.sequence === picture.sequence);
+  const time = playing.from + (now - playing.since) / 1000;
+  const due = frames.filter((each) => each.time <= time).pop() || frames[0];
+  const last = frames[frames.length - 1];
+  const step = frames.length > 1 ? last.time - frames[frames.length - 2].time : 1;
+  const next = time >= last.time + step ? frames[0] : due;
+  if (next !== due) playing = { from: next.time, since: now };
+  if (next === picture) return requestAnimationFrame(advance);
+  const ready = gl && next.photo ? imageOf(next) : Promise.resolve();
+  ready.then(() => {
+    if (!playing) return;
+    show(data.pictures.indexOf(next));
+    const after = frames[frames.indexOf(next) + 1];
+    if (gl && after && after.photo) imageOf(after);
+    requestAnimationFrame(advance);
+  });
 }
 
 function make(tag, text, properties = {}) {
@@ -352,7 +409,7 @@ function personRow(person) {
 }
 
 function select(person) {
-  state.selected = state.selected === person ? null : person;
+  state.selected = state.wanted = state.selected === person ? null : person;
   state.joint = null;
   showJoints();
   redraw();
@@ -473,7 +530,11 @@ stage.addEventListener("wheel", (event) => {
 
 element("home").onclick = home;
 for (const id of ["opacity", "photo", "skeletons", "names"]) element(id).oninput = redraw;
-element("frame").oninput = (event) => show(Number(event.target.value));
+element("frame").oninput = (event) => {
+  play(false);
+  show(Number(event.target.value));
+};
+element("play").onclick = () => play(!playing);
 element("frames").hidden = data.pictures.length < 2;
 element("frame").max = data.pictures.length - 1;
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from smplcli.conventions import SMPL_JOINTS, SMPL_PARENTS
-from smplcli.rendering.overlay import person_colours
+from smplcli.rendering.overlay import colours_of
 from smplcli.rendering.shading import AMBIENT, FILL, GLOSS, GLOSS_SHARPNESS, KEY, KEY_LIGHT
 from smplcli.types import Floats, Ints
 
@@ -31,7 +31,8 @@ MARKUP = """<!DOCTYPE html>
 <body>
 <main>
 <div id="stage"><canvas id="scene"></canvas><canvas id="marks"></canvas><p id="message"></p></div>
-<div id="frames"><input id="frame" type="range" min="0" value="0" aria-label="picture">
+<div id="frames"><button id="play" aria-label="play" aria-pressed="false" hidden>▶</button>
+<input id="frame" type="range" min="0" value="0" aria-label="picture">
 <span id="count"></span></div>
 </main>
 <aside>
@@ -63,6 +64,9 @@ class Figure(NamedTuple):
     """A person as the page shows them."""
 
     person_id: int
+    track_id: int
+    """The same for the same person of a sequence; -1 for who is of none."""
+
     score: float
     vertices: Floats
     """(V, 3) placed, metres, camera axes."""
@@ -90,6 +94,11 @@ class Scene(NamedTuple):
     focal_length: float
     principal_point: tuple[float, float]
     people: tuple[Figure, ...]
+    sequence: str | None = None
+    """Name of the sequence that the picture is of, if it is of one."""
+
+    time: float = 0.0
+    """Seconds since the sequence began."""
 
 
 def view_page(title: str, scenes: Sequence[Scene], faces: Ints, *, notes: Sequence[str]) -> bytes:
@@ -142,7 +151,8 @@ def _light() -> dict[str, Any]:
 
 
 def _picture(scene: Scene) -> dict[str, Any]:
-    colours = person_colours(len(scene.people)).tolist()
+    numbers = [x.track_id if x.track_id >= 0 else i for i, x in enumerate(scene.people)]
+    colours = colours_of(numbers).tolist()
     return {
         "name": scene.name,
         "note": scene.note,
@@ -150,6 +160,8 @@ def _picture(scene: Scene) -> dict[str, Any]:
         "size": scene.image_size,
         "focal": scene.focal_length,
         "centre": scene.principal_point,
+        "sequence": scene.sequence,
+        "time": round(scene.time, 4),
         "people": [
             _person(figure, colour) for figure, colour in zip(scene.people, colours, strict=True)
         ],
@@ -162,6 +174,7 @@ def _person(figure: Figure, colour: list[int]) -> dict[str, Any]:
     places = np.rint((figure.vertices - low) / step).clip(0, STEPS)
     return {
         "id": figure.person_id,
+        "track": figure.track_id,
         "score": round(figure.score, 4),
         "colour": colour,
         "low": low.tolist(),

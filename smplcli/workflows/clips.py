@@ -118,10 +118,11 @@ class ClipReader:
     Args:
         path: The file.
         every: Only frames whose numbers divide by this are asked for.
+        ahead: How many of those later frames may be asked for before a frame is.
     """
 
-    def __init__(self, path: Path, *, every: int = 1) -> None:
-        self._path, self._every = path, every
+    def __init__(self, path: Path, *, every: int = 1, ahead: int = MAX_KEPT) -> None:
+        self._path, self._every, self._ahead = path, every, ahead
         self._lock = Lock()
         self._video: Video | None = None
         self._kept: dict[int, Pixels] = {}
@@ -139,7 +140,7 @@ class ClipReader:
             if self._video is None or number < self._video.num_passed:
                 self.close()
                 self._video = Video(self._path)
-            first = max(self._video.num_passed, number - MAX_KEPT * self._every + 1)
+            first = max(self._video.num_passed, number - self._ahead * self._every)
             for passed in range(first, number):
                 if passed % self._every == 0:
                     self._keep(self._video, passed)
@@ -158,5 +159,5 @@ class ClipReader:
         frame = video.frame(number)
         if frame is not None:
             self._kept[number] = frame.pixels
-        while len(self._kept) > MAX_KEPT:
+        while len(self._kept) > self._ahead:
             del self._kept[next(iter(self._kept))]

@@ -72,6 +72,23 @@ def numbered_sequences(imgnames: Iterable[str], *, fps: float) -> dict[str, dict
     return facts
 
 
+def frame_times(imgnames: Iterable[str], meta: Mapping[str, Any]) -> dict[str, tuple[str, float]]:
+    """Sequence and seconds since its beginning of every picture that is of one.
+
+    Args:
+        imgnames: Names of pictures, with or without people.
+        meta: Of the predictions file, from whoever wrote it.
+    """
+    known = meta.get(SEQUENCES)
+    known = known if isinstance(known, dict) else {}
+    found = ((name, sequence_of(name)) for name in imgnames)
+    return {
+        name: (frame[0], frame[1] / _fps(known[frame[0]]))
+        for name, frame in found
+        if frame is not None and frame[0] in known
+    }
+
+
 def find_sequences(imgname: NDArray[np.str_], meta: Mapping[str, Any]) -> list[FrameSequence]:
     """People by sequence, as far as a predictions file knows of sequences.
 
@@ -91,18 +108,22 @@ def find_sequences(imgname: NDArray[np.str_], meta: Mapping[str, Any]) -> list[F
 
 def _sequence(name: str, facts: Any, members: list[tuple[int, int]]) -> FrameSequence:
     facts = facts if isinstance(facts, dict) else {}
-    fps, every, cuts = facts.get("fps"), facts.get("every"), facts.get("cuts")
-    is_usable = isinstance(fps, int | float) and 0 < fps <= MAX_FPS
+    every, cuts = facts.get("every"), facts.get("cuts")
     in_order = np.array(sorted(members), np.int64)
     return FrameSequence(
         name,
         split_frame_name(Path(name) / "0") is not None,
-        float(fps) if is_usable else DEFAULT_FPS,
+        _fps(facts),
         every if isinstance(every, int) and every > 0 else 1,
         tuple(x for x in cuts if isinstance(x, int)) if isinstance(cuts, list) else (),
         in_order[:, 1],
         in_order[:, 0],
     )
+
+
+def _fps(facts: Any) -> float:
+    fps = facts.get("fps") if isinstance(facts, dict) else None
+    return float(fps) if isinstance(fps, int | float) and 0 < fps <= MAX_FPS else DEFAULT_FPS
 
 
 def tracks_of(sequence: FrameSequence, track_id: Ints) -> Iterator[tuple[int, Ints, Ints]]:

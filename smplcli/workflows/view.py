@@ -1,6 +1,7 @@
 """`smplcli view`: a file of predictions as a page to look at."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from smplcli.files import atomic_write
 from smplcli.images import encode_jpeg, read_image
 from smplcli.rendering.viewer import Figure, Scene, view_page
 from smplcli.types import Pixels
+from smplcli.videos import split_frame_name
+from smplcli.workflows.clips import ClipReader
 from smplcli.workflows.people import (
     NO_PERSON,
     OK,
@@ -25,16 +28,20 @@ from smplcli.workflows.people import (
     read_people,
 )
 from smplcli.workflows.progress import Progress, no_progress
+from smplcli.workflows.sequences import frame_times
 from smplcli.workflows.targets import refuse_existing
 
 OUT_SUFFIXES = (".html", ".htm")
 
 MAX_PICTURES, MAX_PEOPLE = 120, 240
-"""What a page holds, so that a phone can open it: about 30 MB at worst."""
+"""What a page of photos holds, so that a phone can open it: about 30 MB at worst."""
 
-PHOTO_SIDE = 1024
+MAX_FRAMES, MAX_FIGURES = 240, 320
+"""The same of a page with sequences, whose photos are smaller."""
+
+PHOTO_SIDE, FRAME_SIDE = 1024, 640
 PHOTO_QUALITY = 80
-"""Longest side of an embedded photo in pixels, and its JPEG quality."""
+"""Longest side of an embedded photo or frame in pixels, and its JPEG quality."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +69,33 @@ class _Selection(NamedTuple):
     """Pictures to show, each with the rows of its people."""
 
     rows_of: dict[str, list[int]]
+    times: dict[str, tuple[str, float]]
+    """Sequence of each picture that is of one, and seconds since that began."""
+
     notes: tuple[str, ...]
+
+
+class _Photos:
+    """Pictures and frames, by the names that predictions have for them.
+
+    Args:
+        folder: Where to look for those that are not where they were.
+        side: Longest side, in pixels, that the page gives them.
+    """
+
+    def __init__(self, folder: Path, side: int) -> None:
+        self._folder = folder
+        self.side = side
+        self._readers: dict[Path, ClipReader] = {}
+
+    def read(self, name: str) -> Pixels:
+        frame = split_frame_name(Path(name))
+        path = frame[0] if frame else Path(name)
+        found = path if _is_there(path) else self._folder / path
+        if frame is None:
+            return read_image(found, orientation="displayed")
+        reader = self._readers.setdefault(path, ClipReader(found, ahead=0))
+        return reader.read(frame[1])
 
 
 def view(
@@ -99,8 +132,9 @@ def view(
     people, model = read_people(predictions), load_body(body)
     check_body(people, model, predictions)
     layer, selection = BodyLayer(model), _select(people)
+    photos = _Photos(predictions.parent, FRAME_SIDE if selection.times else PHOTO_SIDE)
     scenes = [
-        _scene(name, people, rows, layer, predictions.parent)
+        _scene(name, people, rows, layer, photos)._replace(**_place(selection, name))
         for name, rows in progress(list(selection.rows_of.items()), "view")
     ]
     page = view_page(predictions.name, scenes, model.faces, notes=selection.notes)
@@ -120,28 +154,60 @@ def _select(people: People) -> _Selection:
     all_rows: dict[str, list[int]] = {name: [] for name in looked_at}
     for row, name in enumerate(people.rows["imgname"].tolist()):
         all_rows.setdefault(name, []).append(row)
+    times = frame_times(all_rows, people.meta)
+    limits = (MAX_FRAMES, MAX_FIGURES) if times else (MAX_PICTURES, MAX_PEOPLE)
+    step = _thinning(all_rows, times, *limits)
+    seen: Counter[str] = Counter()
     rows_of: dict[str, list[int]] = {}
-    room = MAX_PEOPLE
-    for name, rows in list(all_rows.items())[:MAX_PICTURES]:
-        if rows and not room:
+    room = limits[1]
+    for name, rows in all_rows.items():
+        if name in times:
+            seen[times[name][0]] += 1
+            if (seen[times[name][0]] - 1) % step:
+                continue
+        if len(rows_of) == limits[0] or (rows and not room):
             break
         rows_of[name] = rows[:room]
         room -= len(rows_of[name])
+    notes = [f"one frame in {step} of videos and numbered pictures"] if step > 1 else []
+    wanted = [x for x in all_rows if x not in times] if step > 1 else list(all_rows)
+    num_people = sum(len(all_rows[name]) for name in wanted)
+    shown = [name for name in wanted if name in rows_of]
     counts = (
-        ("pictures", len(rows_of), len(all_rows)),
-        ("people", MAX_PEOPLE - room, people.num_people),
+        ("pictures", len(shown), len(wanted)),
+        ("people", sum(len(rows_of[name]) for name in shown), num_people),
     )
-    notes = [f"the first {n} of {total} {kind}" for kind, n, total in counts if n < total]
+    notes += [f"the first {n} of {total} {kind}" for kind, n, total in counts if n < total]
     failed = len(people.statuses) - len(looked_at)
     notes += [f"pictures that could not be looked at: {failed}"] if failed else []
     unusable = people.num_not_finite
     notes += [f"people left out, whose numbers are not finite: {unusable}"] if unusable else []
-    return _Selection(rows_of, tuple(notes))
+    return _Selection(rows_of, times, tuple(notes))
 
 
-def _scene(name: str, people: People, rows: list[int], layer: BodyLayer, folder: Path) -> Scene:
+def _thinning(
+    rows_of: Mapping[str, list[int]],
+    times: Mapping[str, tuple[str, float]],
+    max_pictures: int,
+    max_people: int,
+) -> int:
+    """How many frames of sequences stand for one that is shown, so that all of them fit."""
+    room = max(1, max_pictures - (len(rows_of) - len(times)))
+    in_frames = sum(len(rows_of[name]) for name in times)
+    others = sum(map(len, rows_of.values())) - in_frames
+    room_for_people = max(1, max_people - others)
+    return max(1, -(-len(times) // room), -(-in_frames // room_for_people))
+
+
+def _place(selection: _Selection, name: str) -> dict[str, Any]:
+    """Where a picture stands in time, as a scene says it."""
+    sequence, time = selection.times.get(name, (None, 0.0))
+    return {"sequence": sequence, "time": time}
+
+
+def _scene(name: str, people: People, rows: list[int], layer: BodyLayer, photos: _Photos) -> Scene:
     expected = tuple(people.rows["img_size"][rows[0]].tolist()) if rows else None
-    photo, size, note = _photo(name, folder, expected)
+    photo, size, note = _photo(name, photos, expected)
     if not rows:
         note = note or NO_PERSON
         return Scene(name, note, photo, size, sum(size), (size[0] / 2, size[1] / 2), ())
@@ -156,6 +222,7 @@ def _figures(people: People, rows: Sequence[int], layer: BodyLayer) -> tuple[Fig
     return tuple(
         Figure(
             person_id=int(people.rows["person_id"][row]),
+            track_id=int(people.rows["track_id"][row]),
             score=float(people.rows["score"][row]),
             vertices=vertices[index],
             joints3d=people.rows["joints3d"][row] + people.rows["cam_t"][row],
@@ -166,26 +233,26 @@ def _figures(people: People, rows: Sequence[int], layer: BodyLayer) -> tuple[Fig
 
 
 def _photo(
-    name: str, folder: Path, expected: tuple[int, int] | None
+    name: str, photos: _Photos, expected: tuple[int, int] | None
 ) -> tuple[bytes | None, tuple[int, int], str]:
     """A photo as a small JPEG, the size of the picture, and what is wrong with it."""
     unknown = expected or (4, 3)
     try:
-        image = _read_photo(name, folder)
+        image = photos.read(name)
     except (MissingFileError, UnreadableFileError) as error:
         return None, unknown, error.message
     height, width = image.shape[:2]
     if expected not in (None, (width, height)):
         return None, unknown, f"picture is not the one that was looked at: {name}"
-    factor = min(1.0, PHOTO_SIDE / max(width, height))
+    factor = min(1.0, photos.side / max(width, height))
     small = (max(1, round(factor * width)), max(1, round(factor * height)))
     if factor < 1:
         image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
     return encode_jpeg(image, quality=PHOTO_QUALITY), (width, height), ""
 
 
-def _read_photo(name: str, folder: Path) -> Pixels:
+def _is_there(path: Path) -> bool:
     try:
-        return read_image(Path(name), orientation="displayed")
-    except MissingFileError:
-        return read_image(folder / name, orientation="displayed")
+        return path.is_file()
+    except (OSError, ValueError):  # names in files need not be names of files
+        return False

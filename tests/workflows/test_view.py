@@ -21,6 +21,7 @@ from smplcli.files import write_npz
 from smplcli.workflows import view as view_module
 from smplcli.workflows.view import view
 from tests.chromium import needs_chromium, open_browser
+from tests.clips import bright_frame, number_of, write_clip
 from tests.predicted import FOCAL, HEIGHT, WIDTH, people_arrays, upright
 
 HOSTILE = "</script><img src=x onerror=alert(1)>.png"
@@ -230,3 +231,91 @@ def colours_of(picture):
         "second": (red > blue + 40) & (red > green + 20),
     }
     return {name for name, mask in found.items() if mask.sum() > 1000}
+
+
+@pytest.fixture
+def film(tmp_path):
+    """Somebody walks through twelve frames of a video, and is missed in one; then a photo."""
+    write_clip(tmp_path / "v.mp4", [bright_frame(i, (WIDTH, HEIGHT)) for i in range(12)],
+               size=(WIDTH, HEIGHT))  # fmt: skip
+    Image.new("RGB", (WIDTH, HEIGHT), (0, 90, 0)).save(tmp_path / "a.png")
+    names = [f"v.mp4/{frame:06d}" for frame in range(12) if frame != 5]
+    arrays = people_arrays([*names, "a.png"])
+    arrays["cam_t"][:11, 0] = np.linspace(-0.8, 0.8, 11)
+    arrays["track_id"][:11] = 3
+    meta = json.loads(str(arrays["meta"])) | {"sequences": {"v.mp4": {"fps": 25.0, "every": 1}}}
+    statuses = {f"v.mp4/{frame:06d}": "ok" for frame in range(12)} | {"a.png": "ok"}
+    statuses["v.mp4/000005"] = "no person"
+    changes = {x: arrays[x] for x in ("cam_t", "track_id")}
+    return (
+        tmp_path,
+        [*names, "a.png"],
+        {
+            "statuses": statuses,
+            "meta": np.array(json.dumps(meta)),
+            **changes,
+        },
+    )
+
+
+def test_frames_of_a_video_are_shown_with_their_times_and_tracks(film):
+    folder, names, changes = film
+
+    report, _, data = page_of(folder, names, **changes)
+
+    frames = [x for x in data["pictures"] if x["sequence"] == "v.mp4"]
+    assert report.notes == ()
+    assert [x["time"] for x in frames] == pytest.approx([i / 25 for i in range(12)])
+    assert [len(x["people"]) for x in frames] == [1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1]
+    assert {person["track"] for x in frames for person in x["people"]} == {3}
+    assert {str(person["colour"]) for x in frames for person in x["people"]} == {"[255, 170, 187]"}
+    assert [number_of_jpeg(x["photo"]) for x in frames] == list(range(12))
+    assert data["pictures"][-1]["sequence"] is None
+
+
+def number_of_jpeg(text):
+    pixels = cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), cv2.IMREAD_COLOR)
+    return number_of(pixels)
+
+
+def test_a_long_video_is_thinned_rather_than_cut_off(film, monkeypatch):
+    folder, names, changes = film
+    monkeypatch.setattr(view_module, "MAX_FRAMES", 5)
+
+    report, _, data = page_of(folder, names, **changes)
+
+    assert [x["name"] for x in data["pictures"]] == [
+        *(f"v.mp4/{frame:06d}" for frame in (0, 3, 6, 9)),
+        "a.png",
+    ]
+    assert report.notes == ("one frame in 3 of videos and numbered pictures",)
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_a_browser_plays_and_pauses_and_keeps_who_is_selected(film, tmp_path_factory):
+    folder, names, changes = film
+    page_of(folder, names, **changes)
+
+    with open_browser(tmp_path_factory.mktemp("profile")) as page:
+        page.open(folder / "view.html", width=390, height=800, is_phone=True)
+        page.evaluate("select(people[0])")
+        page.drag((100, 150), (180, 160))
+        first = page.screenshot()
+        page.evaluate("element('play').click()")
+        for _ in range(3):
+            page.settle()
+        page.evaluate("element('play').click()")
+        page.evaluate("show(9)")
+        page.settle()
+        later = page.screenshot()
+        kept = page.evaluate("[state.selected.track, state.yaw !== 0, playing === null]")
+        page.evaluate("show(12)")
+        photo = page.evaluate("[state.selected, state.yaw, element('play').hidden]")
+        passed = page.evaluate("images.size")
+
+    assert page.complaints == []
+    assert kept == [3, True, True]
+    assert photo == [None, 0, True]
+    assert passed > 3
+    assert np.mean(np.array(first) != np.array(later)) > 0.02
