@@ -70,7 +70,13 @@ class _Layer(nn.Module):
         norm = self.norm
         mean, variance = cast("Tensor", norm.running_mean), cast("Tensor", norm.running_var)
         x = functional.batch_norm(
-            self.linear(x), mean, variance, norm.weight, norm.bias, training=learns_norm
+            self.linear(x),
+            mean,
+            variance,
+            norm.weight,
+            norm.bias,
+            training=learns_norm,
+            momentum=cast("float", norm.momentum),
         )
         return x.relu()
 

@@ -88,13 +88,53 @@ class ScheduleConfig(_Section):
     """Largest norm of the gradient."""
 
     average: float = Field(default=0.998, ge=0, lt=1)
-    """Decay per step of the averaged weights, which are what a run is judged by."""
+    """Decay per step of the exponential average of the weights (EMA); 0 for none."""
+
+    swa_from: float = Field(default=1.0, ge=0, le=1)
+    """Share of the steps with pictures after which snapshots are averaged (SWA); 1 for none."""
+
+    swa_every: int = Field(default=100, gt=0)
+    """Steps between two snapshots; the last step is always one."""
+
+    swa_rate: float | None = Field(default=None, gt=0)
+    """Constant learning rate while snapshots are taken; without it, the schedule's goes on."""
+
+    sync_norm: bool = False
+    """Batch norms over the samples of all processes, on GPUs; without it each takes its own."""
 
     frozen: tuple[str, ...] = ()
     """Parts of the backbone that keep the weights they came with, by the start of their names."""
 
     validate_every: int = Field(default=500, gt=0)
     """Steps between two validations, each followed by a checkpoint."""
+
+    @property
+    def swa_start(self) -> int | None:
+        """Steps taken before the time of snapshots; `None` if there is none."""
+        if self.swa_from == 1:
+            return None
+        return self.lifting_steps + round(self.swa_from * (self.steps - self.lifting_steps))
+
+    def is_snapshot(self, step: int) -> bool:
+        """Whether the weights after `step` steps are one of the snapshots."""
+        start = self.swa_start
+        if start is None or step <= start:
+            return False
+        return (step - start) % self.swa_every == 0 or step == self.steps
+
+
+class ConductConfig(_Section):
+    """How a run is kept, and what it does when something goes wrong."""
+
+    save_every: int | None = Field(default=None, gt=0)
+    """Steps between two checkpoints; without it, as many as between two validations."""
+
+    keep_every: int | None = Field(default=None, gt=0)
+    """Checkpoints of multiples of this step stay, beside the newest three and the best."""
+
+    non_finite: Literal["skip", "rollback", "stop"] = "skip"
+    """When a loss or gradient is not finite: leave the step out, at most 10 of 1000; go back to
+    the weights of the last checkpoint, at most 3 times; or stop."""
 
 
 class Recipe(_Section):
@@ -120,6 +160,9 @@ class Recipe(_Section):
 
     augmentation: AugmentationConfig = AugmentationConfig()
     """How samples are varied."""
+
+    conduct: ConductConfig = ConductConfig()
+    """How the run is kept. These may change when a run goes on."""
 
     seed: int = Field(default=0, ge=0, lt=1 << 31)
     """Source of all chance."""

@@ -8,8 +8,12 @@ from smplcli.training.config import ScheduleConfig
 def learning_rate(schedule: ScheduleConfig, step: int) -> float:
     """Learning rate at a step: rising, flat, then a cosine towards zero.
 
-    Steps without pictures come before all that and have a rate of their own.
+    Steps without pictures come before all that and have a rate of their own; so may those at the
+    end whose weights are averaged as snapshots.
     """
+    start = schedule.swa_start
+    if schedule.swa_rate is not None and start is not None and step >= start:
+        return schedule.swa_rate
     if step < schedule.lifting_steps:
         return schedule.lifting_rate * _rise(schedule, step)
     step, steps = step - schedule.lifting_steps, schedule.steps - schedule.lifting_steps
