@@ -13,6 +13,10 @@ from smplcli.models.config import ModelConfig
 from smplcli.models.pretrained import Pretrained
 
 
+Precision = Literal["auto", "bf16", "fp32"]
+"""Numbers that the network computes with in training."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -123,6 +127,21 @@ class ScheduleConfig(_Section):
         return (step - start) % self.swa_every == 0 or step == self.steps
 
 
+class ComputeConfig(_Section):
+    """How a step is computed: the same training, but for rounding and speed."""
+
+    precision: Precision = "auto"
+    """`bf16` for the network, with weights and losses in `fp32`, or `fp32` throughout; `auto`
+    takes `bf16` on a GPU."""
+
+    compile: bool = False
+    """Whether torch compiles the network, which takes minutes and then makes steps faster."""
+
+    accumulate: int = Field(default=1, gt=0)
+    """Parts that the pictures of a step pass the network in, one after the other, to save memory;
+    batch norms see one part at a time."""
+
+
 class ConductConfig(_Section):
     """How a run is kept, and what it does when something goes wrong."""
 
@@ -160,6 +179,9 @@ class Recipe(_Section):
 
     augmentation: AugmentationConfig = AugmentationConfig()
     """How samples are varied."""
+
+    compute: ComputeConfig = ComputeConfig()
+    """How steps are computed."""
 
     conduct: ConductConfig = ConductConfig()
     """How the run is kept. These may change when a run goes on."""

@@ -1,0 +1,33 @@
+"""What the network computes with: bfloat16 or float32, as it is or compiled."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import torch
+
+from smplcli.errors import RefusedError
+from smplcli.training.config import ComputeConfig, Precision
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    """Context in which a network computes with a precision."""
+    is_half = precision == "bf16" or (precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, torch.bfloat16, enabled=is_half)
+
+
+def compiled(function: F, config: ComputeConfig) -> F:
+    """A function as torch compiles it at its first call, if that is asked for."""
+    return cast("F", torch.compile(function)) if config.compile else function
+
+
+def compile_failure(error: Exception) -> RefusedError | None:
+    """What to tell if an error came from compiling; ``None`` if it did not."""
+    if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        return None
+    reason = str(error).strip().partition("\n")[0]
+    return RefusedError(
+        f"torch cannot compile the network here: {reason}",
+        hint="Leave [compute] compile out, or install what it names.",
+    )
