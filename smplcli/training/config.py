@@ -12,7 +12,6 @@ from smplcli.errors import ConfigError, MissingFileError
 from smplcli.models.config import ModelConfig
 from smplcli.models.pretrained import Pretrained
 
-
 Precision = Literal["auto", "bf16", "fp32"]
 """Numbers that the network computes with in training."""
 
