@@ -15,9 +15,10 @@ from smplcli.conventions import IMAGE_MEAN, IMAGE_STD
 from smplcli.crops import crop_matrix
 from smplcli.datasets.augmentation import AugmentationConfig
 from smplcli.datasets.samples import SampleSet
-from smplcli.datasets.shards import open_prepared
+from smplcli.datasets.shards import Store, open_prepared
 from smplcli.files import asset
 from smplcli.images import read_image
+from smplcli.training.config import read_recipe
 from smplcli.workflows import prepare as workflow
 from smplcli.workflows.sources import PrepareOptions
 from tests.benchmarks.duel import Duel
@@ -54,13 +55,27 @@ def duels() -> Iterator[Duel]:
         functools.partial(_prepare, folder / "raw", out, parts=True, jobs=1),
         reach=1.9,
     )
-    _prepare(folder / "raw", out, parts=True, jobs=1)
-    split = open_prepared(out, "train")
+    stores: tuple[Store, ...] = ("jpeg", "raw")
+    for store in stores:
+        _prepare(folder / "raw", folder / store, parts=True, jobs=1, store=store)
+        yield from _reading(folder / store, frames, store)
+
+
+AUGMENTATIONS = {
+    "plain": None,
+    "augmented": AugmentationConfig(),
+    "augmented as for pare": read_recipe("pare").augmentation,
+}
+
+
+def _reading(prepared: Path, frames: list[Path], store: Store) -> Iterator[Duel]:
+    """Samples from either store beside what SPIN's loader does for each."""
+    split = open_prepared(prepared, "train")
     order = itertools.cycle(np.random.default_rng(0).permutation(NUM_FRAMES).tolist())
-    for label, augmentation in (("plain", None), ("augmented", AugmentationConfig())):
+    for label, augmentation in AUGMENTATIONS.items():
         samples = SampleSet(split, size=INPUT, part_size=56, augmentation=augmentation)
         yield Duel(
-            f"read a training sample, {label}",
+            f"read a training sample, {store}, {label}",
             lambda samples=samples: samples[0, next(order)],
             "cut it from its frame",
             lambda: _cut_from_frame(frames[next(order)]),
@@ -94,8 +109,8 @@ def _write_frames(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _prepare(root: Path, out: Path, *, parts: bool, jobs: int) -> None:
-    options = PrepareOptions(parts=parts)
+def _prepare(root: Path, out: Path, *, parts: bool, jobs: int, store: Store = "jpeg") -> None:
+    options = PrepareOptions(parts=parts, store=store)
     workflow.prepare("spin", root, out, options=options, jobs=jobs, overwrite=True)
 
 
