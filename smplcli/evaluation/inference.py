@@ -10,6 +10,7 @@ from torch import Tensor
 from smplcli.camera import crop_camera_to_transl, default_focal_length
 from smplcli.conventions import NUM_BETAS, NUM_JOINTS, SCALE_PIXELS
 from smplcli.crops import compose_affine, crop_matrix, extract_crop, transform_points
+from smplcli.datasets.joined import JoinedSplits
 from smplcli.datasets.shards import PreparedSample, PreparedSplit
 from smplcli.evaluation.predictions import ImageCamera, Predictions
 from smplcli.models.averaging import mean_answer
@@ -30,7 +31,7 @@ def index_batches(count: int, batch_size: int) -> list[Ints]:
 
 def predict_samples(
     network: Network,
-    samples: PreparedSplit,
+    samples: PreparedSplit | JoinedSplits,
     batches: Iterable[Ints],
     *,
     keypoints: KeypointSource = "detected",

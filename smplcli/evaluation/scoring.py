@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from smplcli.body.model import BodyModel
 from smplcli.camera import project_points
 from smplcli.conventions import NUM_JOINTS, SCALE_PIXELS
+from smplcli.datasets.joined import JoinedSplits
 from smplcli.datasets.shards import PreparedSplit
 from smplcli.evaluation.frames import neighbours
 from smplcli.evaluation.measures import Metric, Pair
@@ -112,7 +113,7 @@ def neutral_posers(
     return Posers(GenderedPoser({"n": poser}), GenderedPoser({"n": poser}))
 
 
-def truth_of(samples: PreparedSplit) -> Truth:
+def truth_of(samples: PreparedSplit | JoinedSplits) -> Truth:
     """Labels of a prepared split."""
     pose = samples.field("pose").astype(np.float64)
     rotmat = aa_to_rotmat(torch.from_numpy(pose).unflatten(-1, (NUM_JOINTS, 3)))

@@ -1,79 +1,147 @@
 """Checkpoints: hashed folders of weights and optimizer state. The newest sound one wins."""
 
+import errno
+import hashlib
+import json
 import logging
+import os
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import mkdtemp
+from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel
 
-from smplcli.errors import IntegrityError, SmplCliError
-from smplcli.files import atomic_write, read_json, sha256_of, write_json
+from smplcli.errors import (
+    ConfigError,
+    IntegrityError,
+    ResourceError,
+    SmplCliError,
+    UnstableTrainingError,
+)
+from smplcli.files import TEMPORARY_PREFIX, atomic_write, read_json, write_json
+from smplcli.training.run import TrainingState
 
 log = logging.getLogger(__name__)
 
+CHECKPOINTS_DIR = "checkpoints"
 STATE_FILE = "state.json"
+LAST_FILE = "last"
+"""Names the newest checkpoint of a run."""
+
 MODEL_FILE, AVERAGED_FILE = "model.safetensors", "averaged.safetensors"
+OPTIMIZER_FILE = "optimizer.safetensors"
 KEPT = 3
+"""Newest checkpoints that stay."""
 
+DAMAGED_SUFFIX = ".damaged"
 
-class TrainingState(NamedTuple):
-    """Everything of a run that changes from step to step."""
-
-    network: nn.Module
-    averaged: AveragedModel
-    """Same network, weights averaged over the steps so far."""
-
-    optimizer: Optimizer
+OWN_HASH = "state_sha256"
+"""Hash of all else that a checkpoint says."""
 
 
 def save_checkpoint(
-    run_dir: Path, step: int, state: TrainingState, facts: dict[str, object]
+    run_dir: Path,
+    step: int,
+    state: TrainingState,
+    facts: dict[str, Any],
+    *,
+    best: int | None = None,
+    keep_every: int | None = None,
 ) -> None:
-    """Write a checkpoint and let go of all but the newest few.
+    """Write a checkpoint, whole or not at all, and let go of old ones.
 
     Args:
         run_dir: The run.
         step: Optimizer steps taken.
         state: What to keep.
         facts: JSON-like values to find again on resuming.
+        best: Step whose checkpoint stays.
+        keep_every: Checkpoints of multiples of this step stay as well.
+
+    Raises:
+        UnstableTrainingError: A weight is not finite; nothing is written.
+        ResourceError: The disk is full, or may not be written; earlier checkpoints stay.
     """
-    folder = run_dir / "checkpoints" / f"step_{step:08d}"
-    hashes = {}
-    for name, tensors in _tensors(state).items():
-        with atomic_write(folder / name) as file:
-            file.write(save(tensors))
-        hashes[name] = sha256_of(folder / name)
-    # Written last: a folder without it is a checkpoint that was never finished.
-    write_json(folder / STATE_FILE, {"step": step, "sha256": hashes, **facts})
-    for old in _folders(run_dir)[KEPT:]:
-        shutil.rmtree(old)
+    tensors = _tensors(state)
+    _refuse_non_finite(tensors, step)
+    folder = checkpoint_dir(run_dir, step)
+    with _whole_folder(folder) as temporary:
+        hashes = {}
+        for name, values in tensors.items():
+            data = save(values)
+            with atomic_write(temporary / name) as file:
+                file.write(data)
+            hashes[name] = hashlib.sha256(data).hexdigest()
+        content = {"step": step, "sha256": hashes, **facts}
+        write_json(temporary / STATE_FILE, {**content, OWN_HASH: _hash_of(content)})
+    with atomic_write(run_dir / LAST_FILE) as file:
+        file.write(f"{folder.relative_to(run_dir)}\n".encode())
+    for old in checkpoints(run_dir)[KEPT:]:
+        number = _step_of(old)
+        if number != best and not (keep_every and number % keep_every == 0):
+            shutil.rmtree(old)
 
 
-def load_newest_checkpoint(run_dir: Path, state: TrainingState) -> dict[str, object] | None:
-    """Restore the newest checkpoint that is whole; damaged ones are passed over loudly.
+def sound_checkpoint(run_dir: Path) -> Path | None:
+    """The newest checkpoint that is whole; damaged ones after it are set aside loudly.
 
     Returns:
-        The facts that were stored with it, ``step`` among them; ``None`` without any checkpoint.
+        Its folder; ``None`` if there is no checkpoint at all.
 
     Raises:
         IntegrityError: There are checkpoints, and all are damaged.
     """
-    folders = _folders(run_dir)
+    folders = checkpoints(run_dir)
     for folder in folders:
         try:
-            return _load(folder, state)
-        except (SmplCliError, OSError, ValueError, KeyError, RuntimeError) as error:
-            log.warning("checkpoint is damaged and passed over: %s: %s", folder, error)
+            read_checkpoint(folder)
+        except (SmplCliError, OSError) as error:
+            log.warning("checkpoint is damaged, the one before is used: %s: %s", folder, error)
+            continue
+        for damaged in folders[: folders.index(folder)]:
+            place = damaged.with_name(damaged.name + DAMAGED_SUFFIX)
+            shutil.rmtree(place, ignore_errors=True)
+            damaged.rename(place)
+        return folder
     if folders:
         raise IntegrityError(
             f"no sound checkpoint in {run_dir}", hint="Start again in another run folder."
         )
     return None
+
+
+def newest_facts(run_dir: Path) -> dict[str, Any] | None:
+    """What the newest checkpoint that can be read says of its run; ``None`` without any."""
+    for folder in checkpoints(run_dir):
+        try:
+            return _read_facts(folder)
+        except SmplCliError:
+            continue
+    return None
+
+
+def read_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
+    """Facts and tensors of a checkpoint, by file.
+
+    Raises:
+        MissingFileError: It is none.
+        UnreadableFileError: What it says of itself is no JSON.
+        IntegrityError: A file is not as it was written.
+    """
+    facts = _read_facts(folder)
+    hashes = facts["sha256"]
+    missing = {MODEL_FILE, AVERAGED_FILE, OPTIMIZER_FILE} - set(hashes)
+    if missing:
+        raise IntegrityError(f"checkpoint lacks {', '.join(sorted(missing))}: {folder}")
+    return facts, {name: _read(folder / name, digest) for name, digest in hashes.items()}
 
 
 def load_weights(folder: Path, *, averaged: bool) -> dict[str, Tensor]:
@@ -84,46 +152,140 @@ def load_weights(folder: Path, *, averaged: bool) -> dict[str, Tensor]:
         averaged: Whether those averaged over the steps are wanted, or those of the last step.
 
     Raises:
+        MissingFileError: There is no such checkpoint.
         IntegrityError: The file is not there, or not as it was written.
     """
-    file = folder / (AVERAGED_FILE if averaged else MODEL_FILE)
-    hashes = read_json(folder / STATE_FILE).get("sha256", {})
-    if not file.is_file() or sha256_of(file) != hashes.get(file.name):
-        raise IntegrityError(f"checkpoint file is damaged: {file}")
+    name = AVERAGED_FILE if averaged else MODEL_FILE
+    hashes = _read_facts(folder)["sha256"]
     prefix = "module." if averaged else ""
     return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in load_file(file).items()
-        if name.startswith(prefix)
+        key.removeprefix(prefix): tensor
+        for key, tensor in _read(folder / name, hashes.get(name)).items()
+        if key.startswith(prefix)
     }
 
 
-def _load(folder: Path, state: TrainingState) -> dict[str, object]:
-    facts: dict[str, object] = read_json(folder / STATE_FILE)
-    hashes = facts["sha256"]
-    if not isinstance(hashes, dict):
+def restore(state: TrainingState, files: dict[str, dict[str, Tensor]], *, source: Path) -> None:
+    """Put the tensors of a checkpoint in their places.
+
+    Raises:
+        ConfigError: They are of another network.
+    """
+    try:
+        state.network.load_state_dict(files[MODEL_FILE])
+        state.averaged.load_state_dict(files[AVERAGED_FILE])
+        _restore_optimizer(state.optimizer, files[OPTIMIZER_FILE])
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise ConfigError(
+            f"checkpoint is of another network: {source}",
+            hint="Keep the recipe's [model], or begin a new run with --resume never.",
+        ) from error
+
+
+def checkpoint_dir(run_dir: Path, step: int) -> Path:
+    """Folder of the checkpoint after some steps."""
+    return run_dir / CHECKPOINTS_DIR / f"step_{step:08d}"
+
+
+def checkpoints(run_dir: Path) -> list[Path]:
+    """Finished checkpoints, the newest first."""
+    states = (run_dir / CHECKPOINTS_DIR).glob(f"step_*/{STATE_FILE}")
+    folders = (path.parent for path in states)
+    return sorted((f for f in folders if re.fullmatch(r"step_\d+", f.name)), reverse=True)
+
+
+def sweep(run_dir: Path) -> None:
+    """Remove what a killed process was writing; nobody else may be at work on the run."""
+    for folder in (run_dir, run_dir / CHECKPOINTS_DIR):
+        for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@contextmanager
+def _whole_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder that becomes ``folder`` when the block ends without an exception."""
+    temporary: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(mkdtemp(dir=folder.parent, prefix=TEMPORARY_PREFIX))
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        if folder.exists():  # the same step, come to again
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+        _sync(folder.parent)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise ResourceError(
+                f"disk full: {folder}", hint="Free space and run again."
+            ) from error
+        raise
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read_facts(folder: Path) -> dict[str, Any]:
+    facts = read_json(folder / STATE_FILE)
+    if not isinstance(facts, dict) or not isinstance(facts.get("sha256"), dict):
         raise IntegrityError(f"checkpoint has no hashes: {folder}")
-    for name, digest in hashes.items():
-        if sha256_of(folder / name) != digest:
-            raise IntegrityError(f"checkpoint file is damaged: {folder / name}")
-    files = {name: load_file(folder / name) for name in _tensors(state)}
-    state.network.load_state_dict(files[MODEL_FILE])
-    state.averaged.load_state_dict(files[AVERAGED_FILE])
-    _restore_optimizer(state.optimizer, files["optimizer.safetensors"])
+    rest = {name: value for name, value in facts.items() if name != OWN_HASH}
+    if facts.get(OWN_HASH) != _hash_of(rest):
+        raise IntegrityError(f"checkpoint file is damaged: {folder / STATE_FILE}")
     return facts
 
 
-def _folders(run_dir: Path) -> list[Path]:
-    """Finished checkpoints, the newest first."""
-    states = (run_dir / "checkpoints").glob(f"step_*/{STATE_FILE}")
-    return sorted((path.parent for path in states), reverse=True)
+def _hash_of(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _read(file: Path, digest: object) -> dict[str, Tensor]:
+    """Tensors of a file whose bytes are those that were written."""
+    if not file.is_file():
+        raise IntegrityError(f"checkpoint file is missing: {file}")
+    data = file.read_bytes()
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise IntegrityError(f"checkpoint file is damaged: {file}")
+    try:
+        return load(data)
+    except (SafetensorError, ValueError) as error:
+        raise IntegrityError(f"checkpoint file is damaged: {file}") from error
+
+
+def _step_of(folder: Path) -> int:
+    return int(folder.name.removeprefix("step_"))
+
+
+def _refuse_non_finite(files: dict[str, dict[str, Tensor]], step: int) -> None:
+    for tensors in files.values():
+        for name, value in tensors.items():
+            if value.is_floating_point() and not value.isfinite().all():
+                raise UnstableTrainingError(
+                    f"weights are not finite after step {step}: {name}",
+                    hint="Run train again to go on from the last checkpoint; lower the learning "
+                    "rate if it happens again.",
+                )
 
 
 def _tensors(state: TrainingState) -> dict[str, dict[str, Tensor]]:
     return {
         MODEL_FILE: _contiguous(state.network.state_dict()),
         AVERAGED_FILE: _contiguous(state.averaged.state_dict()),
-        "optimizer.safetensors": _contiguous(
+        OPTIMIZER_FILE: _contiguous(
             {
                 f"{index}.{name}": torch.as_tensor(value)
                 for index, values in state.optimizer.state_dict()["state"].items()

@@ -11,6 +11,7 @@ from smplcli.datasets.samples import Sample
 from smplcli.models.network import NetworkOutput
 from smplcli.models.preprocess import crop_to_unit
 from smplcli.training.config import LossConfig
+from smplcli.training.distributed import shared_count
 from smplcli.training.lifting import LiftingBatch
 from smplcli.types import Camera, Crop
 
@@ -99,13 +100,13 @@ def keypoint_error(points: Tensor, gt_keypoints2d: Tensor, *, squared: bool = Fa
     """Mean difference over the known keypoints of a batch, half crops, by their confidences."""
     off = (points - gt_keypoints2d[..., :2]).clamp(-FARTHEST_MISS, FARTHEST_MISS)
     weight = gt_keypoints2d[..., 2]
-    return (_size(off, squared).mean(-1) * weight).sum() / weight.sum().clamp(min=1)
+    return (_size(off, squared).mean(-1) * weight).sum() / shared_count(weight.sum())
 
 
 def part_error(part_logits: Tensor, part_map: Tensor) -> Tensor:
     """Cross entropy of parts (B, 25, h, w), mean over the pixels (B, h, w) that are not -1."""
     total = functional.cross_entropy(part_logits, part_map, ignore_index=-1, reduction="sum")
-    return total / (part_map >= 0).sum().clamp(min=1)
+    return total / shared_count((part_map >= 0).sum())
 
 
 def scale_prior(pred_cam: Tensor) -> Tensor:
@@ -138,4 +139,4 @@ def _size(difference: Tensor, squared: bool) -> Tensor:  # noqa: FBT001 - privat
 
 
 def _mean(values: Tensor, known: Tensor) -> Tensor:
-    return torch.where(known > 0, values, 0.0).sum() / known.sum().clamp(min=1)
+    return torch.where(known > 0, values, 0.0).sum() / shared_count(known.sum())

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from smplcli.errors import ConfigError
-from smplcli.training.checkpoints import STATE_FILE
-from smplcli.training.config import read_recipe, recipe_to_toml
+from smplcli.training.config import read_recipe
+from smplcli.training.resume import is_finished
 from smplcli.workflows.prepared_folder import PLAN_FILE
 from smplcli.workflows.project import EVALUATION_DIR, last_number, next_free
 from smplcli.workflows.submission_report import COURSE_FILE, DEMO_PREFIX, FormatName
@@ -54,7 +54,7 @@ def data_dirs(data_dir: Path, sources: Iterable[str], given: Path | None) -> dic
 
 
 def default_run_dir(runs_dir: Path, recipe: str) -> Path:
-    """Folder to train a recipe in: of its last run if that was interrupted, else a new one.
+    """Folder to train a recipe in: of its last run if that is unfinished, else a new one.
 
     Args:
         runs_dir: Folder of all runs; those of a recipe are called ``<recipe>-1``, ``<recipe>-2``.
@@ -64,9 +64,22 @@ def default_run_dir(runs_dir: Path, recipe: str) -> Path:
         ConfigError: There is no such recipe, or it has mistakes.
         MissingFileError: There is no such file.
     """
+    read_recipe(recipe)
+    return unfinished_run(runs_dir, recipe) or next_free(runs_dir, Path(recipe).stem)
+
+
+def unfinished_run(runs_dir: Path, recipe: str) -> Path | None:
+    """The last run of a recipe, if it has steps to take.
+
+    Raises:
+        ConfigError: Its own copy of the recipe has mistakes.
+    """
     name = Path(recipe).stem
     last = runs_dir / f"{name}-{last_number(runs_dir, name)}"
-    return last if _is_interrupted(last, recipe) else next_free(runs_dir, name)
+    config = last / CONFIG_FILE
+    if not config.is_file():
+        return None
+    return None if is_finished(last, read_recipe(str(config)).schedule.steps) else last
 
 
 def default_evaluation_dir(target: Path, split: str) -> Path | None:
@@ -80,12 +93,3 @@ def default_submission_file(submissions_dir: Path, format_name: FormatName) -> P
     name, suffix, inside = SUBMISSION_NAMES[format_name]
     last = max(last_number(submissions_dir, prefix + name, suffix) for prefix in ("", DEMO_PREFIX))
     return submissions_dir / f"{name}-{last + 1}{suffix}" / inside
-
-
-def _is_interrupted(run_dir: Path, name_or_file: str) -> bool:
-    recipe = read_recipe(name_or_file)
-    config = run_dir / CONFIG_FILE
-    if not config.is_file() or config.read_text(encoding="utf-8") != recipe_to_toml(recipe):
-        return False
-    last_step = f"step_{recipe.schedule.steps:08d}"
-    return not (run_dir / "checkpoints" / last_step / STATE_FILE).is_file()

@@ -13,7 +13,7 @@ import smplcli
 from smplcli.evaluation.markup import Html, element, join, page, table
 from smplcli.files import atomic_write
 from smplcli.models.weights import LoadedNetwork
-from smplcli.training.loop import LOG_FILE
+from smplcli.training.logs import LOG_FILE
 from smplcli.workflows.evaluation_report import Evaluation, EvaluationReport
 from smplcli.workflows.occlusion import Occlusion
 from smplcli.workflows.report_numbers import (

@@ -77,7 +77,7 @@ def open_predictor(
         predictions = predict_samples(
             network, samples, own, keypoints=keypoints, flip_test=flip_test
         )
-        return predictions if rank is None else _gathered(predictions, rank, batches)
+        return predictions if rank is None else gathered(predictions, rank, batches)
 
     return predict
 
@@ -122,7 +122,7 @@ def load_checkpoint(
     return LoadedNetwork(network.eval().to(device), {}, sha256_of(file))
 
 
-def _gathered(predictions: Predictions, rank: Rank, batches: Sequence[Ints]) -> Predictions:
+def gathered(predictions: Predictions, rank: Rank, batches: Sequence[Ints]) -> Predictions:
     """Predictions of all processes, on each of them."""
     camera = predictions.camera
     return predictions._replace(

@@ -1,9 +1,12 @@
 """Training a network on prepared data."""
 
+import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +16,33 @@ import smplcli
 from smplcli.body.files import load_body
 from smplcli.body.layer import BodyLayer, JointsLayer
 from smplcli.body.model import BodyModel
+from smplcli.datasets.joined import JoinedSplits
 from smplcli.datasets.samples import SampleSet
 from smplcli.datasets.schema import MANIFEST_FILE
 from smplcli.datasets.shards import PreparedSplit, open_prepared
-from smplcli.errors import ConfigError
+from smplcli.errors import ConfigError, MissingFileError, ResourceError
 from smplcli.evaluation.inference import index_batches, predict_samples
 from smplcli.evaluation.protocols import SMPL24
+from smplcli.evaluation.ranks import Rank
 from smplcli.evaluation.scoring import neutral_posers, score_predictions, truth_of
 from smplcli.evaluation.summaries import summarise
 from smplcli.files import atomic_write, sha256_of
 from smplcli.models.network import Network, build_network, upright_pose
 from smplcli.models.weights import load_network, save_network
 from smplcli.rotations import aa_to_rotmat, rotmat_to_rot6d
+from smplcli.training.checkpoints import sweep
 from smplcli.training.config import Recipe, read_recipe, recipe_to_toml
-from smplcli.training.loop import Run, run_training
+from smplcli.training.distributed import Ranks, check_shares, trained_together
+from smplcli.training.lock import locked
+from smplcli.training.loop import run_training
+from smplcli.training.resume import check_changes, run_facts
+from smplcli.training.run import Run, Through
 from smplcli.workflows.devices import choose_device
 from smplcli.workflows.progress import Progress, no_progress
 from smplcli.workflows.project import BEST_FILE
+from smplcli.workflows.targets import gathered
+
+logger = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.toml"
 VALIDATION_BATCH = 64
@@ -48,7 +61,8 @@ class TrainReport:
     """Averaged weights of the step that did best on the validation split."""
 
     resumed_at: int
-    """Step at which an earlier, unfinished run went on; 0 for a new run."""
+    """Step at which an earlier, unfinished run went on; 0 for a new run, ``steps`` if there was
+    nothing left to do."""
 
     steps: int
     samples: int
@@ -63,24 +77,29 @@ class TrainReport:
 
 
 def train(
-    data: Path,
+    data: Path | Sequence[Path],
     run_dir: Path,
     *,
     recipe: str = "lite",
     body: Path | None = None,
     device: str = "auto",
     workers: int = 0,
+    allow_change: Collection[str] = (),
+    deadline: float | None = None,
     progress: Progress = no_progress,
 ) -> TrainReport:
     """Train a network, or go on with a run that was interrupted.
 
     Args:
-        data: Prepared data set with the splits ``train`` and ``validation``.
+        data: Prepared data set with the splits ``train`` and ``validation``, or several, whose
+            shares in training the recipe's ``mix`` gives.
         run_dir: Where checkpoints, log and the best weights go.
         recipe: Name of a shipped recipe, or a TOML file.
         body: SMPL file; the demo body without one.
         device: ``auto``, ``cpu``, or a CUDA device.
         workers: Processes that decode and augment; 0 does it between the steps.
+        allow_change: Settings that may be others than those the run was begun with.
+        deadline: When to stop at the latest, on the monotonic clock.
         progress: Shows the steps.
 
     Raises:
@@ -88,43 +107,104 @@ def train(
             other data.
         MissingFileError: Data, body or backbone weights are not there.
         UnreadableFileError: One of them is not what it should be.
-        UnstableTrainingError: A loss is not finite.
+        UnstableTrainingError: Losses are not finite, and not only now and then.
+        ResourceError: The disk is full, or another process trains in ``run_dir``.
     """
-    model = load_body(body)
-    samples, validation = open_prepared(data, "train"), open_prepared(data, "validation")
-    settings = read_recipe(recipe).for_samples(len(samples))
-    _claim(run_dir, settings)
-    torch.manual_seed(settings.seed)
-    network = _first_network(settings, samples)
-    best = run_dir / BEST_FILE
-    provenance = _provenance(settings, data, model)
-    run = Run(
-        recipe=settings,
-        run_dir=run_dir,
-        network=network,
-        samples=_sample_set(samples, settings),
-        joints=JointsLayer(model),
-        body=BodyLayer(model) if settings.losses.vertices else None,
-        validate=_validator(validation, model),
-        on_best=partial(_save_best, best, provenance),
-        data_sha256=sha256_of(data / MANIFEST_FILE),
-        device=choose_device(device),
-        workers=workers,
-    )
-    resumed_at = run_training(run, progress)
-    errors = min(run.history, key=lambda entry: entry["pa_mpjpe"])
+    with ExitStack() as stack:
+        ranks, own_device = stack.enter_context(trained_together(choose_device(device)))
+        ground = _open(data, recipe, body)
+        check_shares(ground.recipe, ranks)
+        ranks.agree(lambda: stack.enter_context(locked(_made(run_dir))))
+        ranks.agree(lambda: _claim(run_dir, ground, allow_change))
+        run = _run(ground, run_dir, own_device, ranks, workers)
+        resumed_at = run_training(run, progress, deadline=deadline)
     return TrainReport(
         run_dir=run_dir,
-        checkpoint=best,
+        checkpoint=run_dir / BEST_FILE,
         resumed_at=resumed_at,
-        steps=settings.schedule.steps,
-        samples=len(samples),
-        best=errors,
-        validation_samples=len(validation),
+        steps=ground.recipe.schedule.steps,
+        samples=len(ground.samples),
+        best=min(run.history, key=lambda entry: entry["pa_mpjpe"]),
+        validation_samples=len(ground.validation),
     )
 
 
-def _first_network(recipe: Recipe, samples: PreparedSplit) -> Network:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """What a run stands on."""
+
+    recipe: Recipe
+    model: BodyModel
+    samples: PreparedSplit | JoinedSplits
+    validation: PreparedSplit | JoinedSplits
+    data_sha256: dict[str, str]
+    """Hashes of the manifests, by folder."""
+
+    def facts(self) -> dict[str, Any]:
+        """What checkpoints say of their run."""
+        return run_facts(
+            self.recipe, data=self.data_sha256, body=self.model.sha256, versions=_versions()
+        )
+
+
+def _open(data: Path | Sequence[Path], recipe: str, body: Path | None) -> _Ground:
+    folders = [data] if isinstance(data, Path) else list(data)
+    samples = _joined([open_prepared(folder, "train") for folder in folders])
+    return _Ground(
+        recipe=read_recipe(recipe).for_samples(len(samples)),
+        model=load_body(body),
+        samples=samples,
+        validation=_validation(folders),
+        data_sha256={str(folder): sha256_of(folder / MANIFEST_FILE) for folder in folders},
+    )
+
+
+def _validation(folders: Sequence[Path]) -> PreparedSplit | JoinedSplits:
+    """Held-out people whose bodies are known, of all data sets that have any."""
+    splits = []
+    for folder in folders:
+        try:
+            split = open_prepared(folder, "validation")
+        except MissingFileError:
+            if len(folders) == 1:
+                raise
+            continue
+        if len(split) and split.field("has_smpl").any():
+            splits.append(split)
+    if not splits:
+        raise ConfigError(
+            f"nobody to validate on, no body is known: {', '.join(map(str, folders))}",
+            hint="Add a data set whose validation split has bodies, as 3DPW's, with --data.",
+        )
+    return _joined(splits)
+
+
+def _joined(splits: Sequence[PreparedSplit]) -> PreparedSplit | JoinedSplits:
+    return splits[0] if len(splits) == 1 else JoinedSplits(splits)
+
+
+def _run(ground: _Ground, run_dir: Path, device: torch.device, ranks: Ranks, workers: int) -> Run:
+    recipe, model = ground.recipe, ground.model
+    torch.manual_seed(recipe.seed)
+    best = run_dir / BEST_FILE
+    return Run(
+        recipe=recipe,
+        run_dir=run_dir,
+        network=_first_network(recipe, ground.samples),
+        samples=_sample_set(ground.samples, recipe),
+        joints=JointsLayer(model),
+        body=BodyLayer(model) if recipe.losses.vertices else None,
+        validate=_validator(ground.validation, model, ranks),
+        on_best=partial(_save_best, best, _provenance(ground)),
+        has_best=best.is_file,
+        facts=ground.facts(),
+        device=device,
+        workers=workers,
+        ranks=ranks,
+    )
+
+
+def _first_network(recipe: Recipe, samples: PreparedSplit | JoinedSplits) -> Network:
     """The network before the first step."""
     network = build_network(recipe.model, backbone_weights=recipe.backbone_weights)
     network.mean_rot6d.copy_(mean_pose(samples))
@@ -136,7 +216,7 @@ def _first_network(recipe: Recipe, samples: PreparedSplit) -> Network:
     return network
 
 
-def mean_pose(samples: PreparedSplit) -> torch.Tensor:
+def mean_pose(samples: PreparedSplit | JoinedSplits) -> torch.Tensor:
     """Mean of the data's poses (24, 6), the root facing the camera: where a network starts."""
     pose = torch.from_numpy(samples.field("pose")[samples.field("has_smpl") > 0])
     if not len(pose):
@@ -151,7 +231,7 @@ def mean_pose(samples: PreparedSplit) -> torch.Tensor:
     return rotmat_to_rot6d(rotmat).float()
 
 
-def _sample_set(samples: PreparedSplit, recipe: Recipe) -> SampleSet:
+def _sample_set(samples: PreparedSplit | JoinedSplits, recipe: Recipe) -> SampleSet:
     return SampleSet(
         samples,
         size=recipe.model.input_size,
@@ -161,34 +241,45 @@ def _sample_set(samples: PreparedSplit, recipe: Recipe) -> SampleSet:
     )
 
 
-def _claim(run_dir: Path, recipe: Recipe) -> None:
-    """Write the recipe into a new run; a run that is there must have the same."""
-    file, text = run_dir / CONFIG_FILE, recipe_to_toml(recipe)
-    if not file.exists():
-        with atomic_write(file) as stream:
-            stream.write(text.encode())
-    elif file.read_text(encoding="utf-8") != text:
-        raise ConfigError(
-            f"run folder holds a run of another recipe: {run_dir}",
-            hint="Choose another folder with --out.",
-        )
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(f"cannot write: {folder}: {error.strerror}") from error
+    return folder
 
 
-def _provenance(recipe: Recipe, data: Path, body: BodyModel) -> dict[str, Any]:
+def _claim(run_dir: Path, ground: _Ground, allow_change: Collection[str]) -> None:
+    """Write the recipe into a run's folder, if it is the one that the run was begun with."""
+    for change in check_changes(run_dir, ground.facts(), allow_change):
+        logger.warning("changed: %s", change)
+    sweep(run_dir)
+    with atomic_write(run_dir / CONFIG_FILE) as stream:
+        stream.write(recipe_to_toml(ground.recipe).encode())
+
+
+def _provenance(ground: _Ground) -> dict[str, Any]:
     """Facts about a run that may be published: files by their names, not by their places."""
+    recipe, digests = ground.recipe, list(ground.data_sha256.values())
     files = {
         name: path.name
         for name in ("backbone_weights", "start_from")
         if isinstance(path := getattr(recipe, name), Path)
     }
     return {
+        **_versions(),
+        "data_sha256": digests[0] if len(digests) == 1 else digests,
+        "body": ground.model.name,
+        "body_sha256": ground.model.sha256,
+        "recipe": {**recipe.model_dump(mode="json"), **files},
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {
         "smplcli": smplcli.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "data_sha256": sha256_of(data / MANIFEST_FILE),
-        "body": body.name,
-        "body_sha256": body.sha256,
-        "recipe": {**recipe.model_dump(mode="json"), **files},
     }
 
 
@@ -198,12 +289,20 @@ def _save_best(
     save_network(path, network, {**provenance, "step": step, "validation": errors})
 
 
-def _validator(split: PreparedSplit, model: BodyModel) -> Callable[[Network], dict[str, float]]:
+def _validator(
+    split: PreparedSplit | JoinedSplits, model: BodyModel, ranks: Ranks
+) -> Callable[[Network, Through], dict[str, float]]:
+    """Errors on all samples, of which each process predicts a share."""
     posers, truth = neutral_posers(model, VALIDATION), truth_of(split)
     batches = index_batches(len(split), VALIDATION_BATCH)
+    rank = Rank(ranks.number, ranks.size)
+    rounds = -(-len(batches) // ranks.size)
 
-    def validate(network: Network) -> dict[str, float]:
-        predictions = predict_samples(network, split, batches)
+    def validate(network: Network, through: Through) -> dict[str, float]:
+        own = iter(rank.share(batches))
+        # Every process goes through as many rounds, as some ask all whether to stop.
+        mine = (rows for _ in through(range(rounds), "validate") for rows in islice(own, 1))
+        predictions = gathered(predict_samples(network, split, mine), rank, batches)
         scores = score_predictions(VALIDATION, posers, predictions, truth, batches)
         measured = summarise(VALIDATION, scores, split=split.name, body=model.name)
         return {m.metric: float("nan") if m.value is None else m.value for m in measured}

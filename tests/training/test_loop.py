@@ -10,11 +10,12 @@ import torch
 from smplcli.body.files import load_body
 from smplcli.body.layer import JointsLayer
 from smplcli.datasets.samples import SampleSet
-from smplcli.errors import ConfigError, IntegrityError, UnstableTrainingError
+from smplcli.errors import IntegrityError, UnstableTrainingError
 from smplcli.models.config import ModelConfig
 from smplcli.models.network import build_network
-from smplcli.training.config import Recipe, ScheduleConfig
-from smplcli.training.loop import Run, run_training
+from smplcli.training.config import ConductConfig, Recipe, ScheduleConfig
+from smplcli.training.loop import run_training
+from smplcli.training.run import Run
 from tests.people import few_people
 
 STEPS = 4
@@ -35,7 +36,7 @@ def body():
 
 @pytest.fixture
 def start(tmp_path, body):
-    def run(name="run", *, data_sha256="a", **changes):
+    def run(name="run", **changes):
         recipe = RECIPE.model_copy(update=changes)
         (tmp_path / name).mkdir(exist_ok=True)
         torch.manual_seed(0)
@@ -48,9 +49,10 @@ def start(tmp_path, body):
                 few_people(), size=size, part_size=4, augmentation=recipe.augmentation
             ),
             joints=JointsLayer(body),
-            validate=lambda network: {"pa_mpjpe": network.head.pool.weight.abs().sum().item()},
+            validate=lambda network, _: {"pa_mpjpe": network.head.pool.weight.abs().sum().item()},
             on_best=lambda *_: None,
-            data_sha256=data_sha256,
+            has_best=lambda: True,
+            facts={},
             device=torch.device("cpu"),
         )
 
@@ -120,14 +122,6 @@ def test_a_finished_run_has_nothing_left_to_do(start):
     assert run_training(start(), _whole) == STEPS
 
 
-def test_a_run_does_not_go_on_with_other_data(start):
-    with pytest.raises(KeyboardInterrupt):
-        run_training(start(), _until(0))
-
-    with pytest.raises(ConfigError, match="other data"):
-        run_training(start(data_sha256="b"), _whole)
-
-
 def test_frozen_parts_keep_their_weights_and_the_others_move(start):
     run = start()
     frozen = run.network.backbone.net.conv1.weight.clone()
@@ -140,7 +134,7 @@ def test_frozen_parts_keep_their_weights_and_the_others_move(start):
 
 
 def test_a_number_that_is_not_finite_stops_the_run_before_the_weights_change(start):
-    run = start()
+    run = start(conduct=ConductConfig(non_finite="stop"))
     run.samples.split.samples[:] = [
         s._replace(shape=np.full(10, np.nan, np.float32)) for s in run.samples.split.samples
     ]

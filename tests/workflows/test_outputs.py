@@ -41,10 +41,15 @@ def test_an_interrupted_run_goes_on(tmp_path, steps):
 
 
 def test_a_run_of_another_recipe_is_left_alone(tmp_path):
-    start_run(tmp_path / "lite-1", "pare", steps=1)
     start_run(tmp_path / "pare-1", "pare", steps=1)
 
-    assert default_run_dir(tmp_path, "lite") == tmp_path / "lite-2"
+    assert default_run_dir(tmp_path, "lite") == tmp_path / "lite-1"
+
+
+def test_an_unfinished_run_whose_recipe_has_changed_is_still_the_one_to_go_on_with(tmp_path):
+    start_run(tmp_path / "lite-1", "pare", steps=1)
+
+    assert default_run_dir(tmp_path, "lite") == tmp_path / "lite-1"
 
 
 def test_a_recipe_file_gives_its_name_to_its_runs(tmp_path):
