@@ -1,12 +1,22 @@
 from collections import Counter
 
+import numpy as np
 import pytest
+import torch
+from torch.utils.data import default_collate
 
+from smplcli.body.files import load_body
+from smplcli.body.layer import JointsLayer
 from smplcli.datasets.joined import JoinedSplits
+from smplcli.datasets.samples import SampleSet
+from smplcli.datasets.schema import UNKNOWN_PART
 from smplcli.errors import ConfigError
-from smplcli.training.config import Recipe
+from smplcli.models.config import ModelConfig
+from smplcli.models.network import build_network
+from smplcli.training.config import LossConfig, Recipe
+from smplcli.training.losses import Losses
 from smplcli.training.mixing import MixedBatches, recipe_batches
-from tests.people import few_people
+from tests.people import FewPeople, few_people
 
 COUNTS = (7, 40, 11)
 
@@ -69,3 +79,30 @@ def test_without_a_mix_several_data_sets_are_one():
 def test_a_mix_for_another_number_of_data_sets_is_refused():
     with pytest.raises(ConfigError, match="mix has 2 shares for 1 data sets"):
         recipe_batches(Recipe(mix=(0.5, 0.5)), few_people(2), range(3))
+
+
+def test_people_with_keypoints_alone_train_beside_those_with_bodies():
+    bodies = few_people(2)
+    keypoints_alone = FewPeople(
+        [
+            sample._replace(
+                has_smpl=0,
+                pose=np.full(72, np.nan, np.float32),
+                shape=np.full(10, np.nan, np.float32),
+                part_map=np.full_like(sample.part_map, UNKNOWN_PART),
+            )
+            for sample in few_people(2).samples
+        ]
+    )
+    samples = SampleSet(JoinedSplits([bodies, keypoints_alone]), size=64, part_size=4)
+    batch = default_collate([samples[0, index] for index in range(4)])
+    network = build_network(
+        ModelConfig(backbone="resnet18", input_size=64, channels=8, hidden=8, upsamplings=1)
+    )
+    output = network(batch.image.float() / 255)
+
+    losses = Losses(LossConfig(), JointsLayer(load_body()))(output, batch, supervise_parts=True)
+    torch.stack(list(losses.values())).sum().backward()
+
+    assert all(value.isfinite() and value > 0 for value in losses.values())
+    assert all(p.grad.isfinite().all() for p in network.parameters() if p.grad is not None)
