@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
@@ -18,17 +19,24 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from smplcli.body.files import load_body
 from smplcli.errors import ConfigError, ResourceError
 from smplcli.evaluation.ranks import Rank
-from smplcli.files import map_npz, write_json
+from smplcli.files import map_npz
 from smplcli.workflows.merge import put_together, read_shard, shard_report
 from smplcli.workflows.people import OK
 from smplcli.workflows.pictures import PictureInputs, open_pictures
 from smplcli.workflows.predict_report import PredictReport
-from smplcli.workflows.predict_run import Conduct, Outputs, name_outputs, refuse_outputs, run
+from smplcli.workflows.predict_run import (
+    Conduct,
+    Outputs,
+    drawn_now,
+    name_outputs,
+    refuse_outputs,
+    run,
+)
 from smplcli.workflows.predict_settings import PredictSettings
 from smplcli.workflows.progress import Progress, Remarked, no_progress
 from smplcli.workflows.shards import Shard
-from smplcli.workflows.spool import PICTURE, PICTURES_FILE, disk_errors
-from smplcli.workflows.unfinished import PLAN_FILE, is_planned, part_folder
+from smplcli.workflows.spool import PICTURE, PICTURES_FILE
+from smplcli.workflows.unfinished import claim_part, part_folder
 
 T = TypeVar("T")
 
@@ -68,19 +76,21 @@ class Team(NamedTuple):
         """What the shard of a number from 1 is written to."""
         return self.folder / f"{number}.npz"
 
-    def begin(self, *, resume: bool) -> None:
-        """Make the folder, or keep what an interrupted run has left there.
+    @contextmanager
+    def alone(self, conduct: Conduct) -> Iterator[None]:
+        """Keep others out of the folder, which goes when the block has ended.
 
         Raises:
-            ConfigError: That run had another number of processes.
+            ConfigError: An interrupted run had another number of processes.
+            OutputExistsError: A result is there that may not be replaced.
+            ResourceError: Others are in the folder.
         """
+        refuse_outputs(self.outputs, conduct)
         plan = {"processes": self.size}
-        if not (resume and is_planned(self.folder, plan)):
+        with claim_part(self.outputs.files[0], plan, resume=conduct.resume):
+            (self.folder / STOP_FILE).unlink(missing_ok=True)
+            yield
             shutil.rmtree(self.folder, ignore_errors=True)
-            with disk_errors(self.folder):
-                self.folder.mkdir(parents=True)
-            write_json(self.folder / PLAN_FILE, plan)
-        (self.folder / STOP_FILE).unlink(missing_ok=True)
 
     def work(self, number: int, progress: Progress) -> PredictReport:
         """Do a shard, unless an interrupted run has done it."""
@@ -100,7 +110,7 @@ class Team(NamedTuple):
         )
 
     def end(self, reports: Sequence[PredictReport], progress: Progress) -> PredictReport:
-        """Merge all shards, and remove them."""
+        """Merge all shards."""
         merged = put_together(
             [self.shard_file(number + 1) for number in range(self.size)],
             self.outputs.files,
@@ -108,20 +118,18 @@ class Team(NamedTuple):
             overwrite=True,
             progress=progress,
         )
-        shutil.rmtree(self.folder, ignore_errors=True)
         stages: dict[str, float] = {}
         for name, seconds in chain(*(report.stages.items() for report in reports)):
             stages[name] = stages.get(name, 0.0) + seconds
         with_people = np.flatnonzero(merged.arrays["status"] == OK).tolist()
-        drawings, meshes = self.outputs.drawings, self.outputs.meshes
         return replace(
             merged,
             stages=stages,
             seconds=merged.seconds + max(report.seconds for report in reports),
             threads=sum(report.threads for report in reports),
             num_resumed=sum(report.num_resumed for report in reports),
-            overlays=tuple(drawings[index] for index in with_people) if drawings else (),
-            meshes=tuple(meshes[index] for index in with_people) if meshes else (),
+            overlays=drawn_now(self.outputs.drawings, with_people),
+            meshes=drawn_now(self.outputs.meshes, with_people),
         )
 
 
@@ -140,28 +148,28 @@ def run_in_processes(
         ResourceError: A process died.
     """
     team = _team(inputs, out, settings, nproc)
-    refuse_outputs(team.outputs, conduct)
-    team.begin(resume=conduct.resume)
     threads = max(1, torch.get_num_threads() // nproc)
-    executor = get_reusable_executor(max_workers=nproc, timeout=IDLE_SECONDS, reuse=False)
-    futures = [
-        executor.submit(_child, team, number + 1, threads, os.getpid()) for number in range(nproc)
-    ]
-    try:
-        done = Remarked(_follow(team, futures), team.num_pictures, str)
-        for _ in conduct.progress(done, "predict"):
-            pass
-        reports = [future.result() for future in futures]
-    except TerminatedWorkerError as error:
-        raise ResourceError(
-            "a working process was ended",
-            hint="Free memory or pass a smaller --nproc, and run again with --resume.",
-        ) from error
-    finally:
-        (team.folder / STOP_FILE).touch()  # those that are still at it see it
-        wait(futures)
-        executor.shutdown()
-    return team.end(reports, no_progress)
+    with team.alone(conduct):
+        executor = get_reusable_executor(max_workers=nproc, timeout=IDLE_SECONDS, reuse=False)
+        futures = [
+            executor.submit(_child, team, number + 1, threads, os.getpid())
+            for number in range(nproc)
+        ]
+        try:
+            done = Remarked(_follow(team, futures), team.num_pictures, str)
+            for _ in conduct.progress(done, "predict"):
+                pass
+            reports = [future.result() for future in futures]
+        except TerminatedWorkerError as error:
+            raise ResourceError(
+                "a working process was ended",
+                hint="Free memory or pass a smaller --nproc, and run again with --resume.",
+            ) from error
+        finally:
+            (team.folder / STOP_FILE).touch()  # those that are still at it see it
+            wait(futures)
+            executor.shutdown()
+        return team.end(reports, no_progress)
 
 
 def _child(team: Team, number: int, threads: int, parent: int) -> PredictReport:
@@ -209,17 +217,16 @@ def run_as_rank(
         ConfigError: What is to be done cannot be shared.
     """
     team = _team(inputs, out, settings, rank.size)
-    if rank.is_first:
-        refuse_outputs(team.outputs, conduct)
-        team.begin(resume=conduct.resume)
-    torch.distributed.barrier()
-    report = team.work(rank.number + 1, conduct.progress)
     if not rank.is_first:
-        return report
-    # torchrun ends this process where another dies, so that the wait has an end.
-    while not all(team.shard_file(number + 1).exists() for number in range(rank.size)):
-        time.sleep(POLL_SECONDS)
-    return team.end([report], no_progress)
+        torch.distributed.barrier()
+        return team.work(rank.number + 1, conduct.progress)
+    with team.alone(conduct):
+        torch.distributed.barrier()
+        report = team.work(1, conduct.progress)
+        # torchrun ends this process where another dies, so that the wait has an end.
+        while not all(team.shard_file(number + 1).exists() for number in range(rank.size)):
+            time.sleep(POLL_SECONDS)
+        return team.end([report], no_progress)
 
 
 def _team(inputs: PictureInputs, out: Path | None, settings: PredictSettings, size: int) -> Team:

@@ -40,7 +40,7 @@ def claim(out: Path, plan: Mapping[str, Any], *, overwrite: bool) -> Iterator[No
         raise ResourceError(
             f"cannot write: {out}", hint="Choose a folder that you may write to."
         ) from error
-    with _lock(out):
+    with locked(out):
         if overwrite:
             names = (MANIFEST_FILE, PLAN_FILE, ERRORS_FILE)
             for path in [*(out / name for name in names), *out.glob("*-[0-9]*.npz")]:
@@ -61,7 +61,12 @@ def claim(out: Path, plan: Mapping[str, Any], *, overwrite: bool) -> Iterator[No
 
 
 @contextmanager
-def _lock(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder, as long as they ask in the same way.
+
+    Raises:
+        ResourceError: Another process is in it.
+    """
     if os.name != "posix":  # nobody is kept out
         yield
         return
@@ -72,7 +77,7 @@ def _lock(folder: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ResourceError(
-                f"another process is preparing data in: {folder}",
+                f"another process is at work in: {folder}",
                 hint="Wait until it has finished, or choose another folder.",
             ) from error
         yield

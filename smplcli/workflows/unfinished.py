@@ -13,6 +13,7 @@ import numpy as np
 
 from smplcli.errors import ConfigError, OutputExistsError, SmplCliError
 from smplcli.files import read_json, write_json
+from smplcli.workflows.prepared_folder import locked
 from smplcli.workflows.spool import Spool, disk_errors
 
 PART_SUFFIX = ".part"
@@ -61,26 +62,46 @@ def open_spool(
         with TemporaryDirectory(prefix="smplcli-") as temporary:
             yield Spool(Path(temporary), record)
         return
-    folder = part_folder(out)
-    if not (resume and is_planned(folder, plan)):
+    with claim_part(out, plan, resume=resume) as folder:
+        spool = Spool(folder, record)
+        try:
+            yield spool
+        except BaseException:
+            if not spool.num_pictures:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
         shutil.rmtree(folder, ignore_errors=True)
-        with disk_errors(folder):
-            folder.mkdir(parents=True)
-        write_json(folder / PLAN_FILE, plan)
-    spool = Spool(folder, record)
-    try:
-        yield spool
-    except BaseException:
-        if spool.num_pictures:
-            logger.info(
-                "%d pictures are done and kept in %s: the same command with --resume goes on",
-                spool.num_pictures,
-                folder,
-            )
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def claim_part(out: Path, plan: Mapping[str, Any], *, resume: bool) -> Iterator[Path]:
+    """The folder of what is done of a file, for this process alone: empty but for the plan.
+
+    Args:
+        out: The file.
+        plan: Everything that what is done depends on, JSON-like.
+        resume: Whether to leave there what an interrupted run has left.
+
+    Raises:
+        ConfigError: The interrupted run had another plan.
+        ResourceError: Another process is at it, or the disk is full.
+    """
+    folder = part_folder(out)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        if not (resume and is_planned(folder, plan)):
+            for path in folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            write_json(folder / PLAN_FILE, plan)
+        try:
+            yield folder
+        except BaseException:
+            if folder.exists():
+                logger.info(
+                    "what is done is kept in %s: the same command with --resume goes on", folder
+                )
+            raise
 
 
 def is_planned(folder: Path, plan: Mapping[str, Any]) -> bool:

@@ -120,10 +120,21 @@ def test_part_maps_follow_the_body(tmp_path):
     assert rows[16] < rows[1] < rows[8]  # head, pelvis, left foot
 
 
-def test_without_a_place_or_with_no_parts_maps_are_unknown(raw, tmp_path):
-    prepare_raw(raw, tmp_path / "out")
+def test_labels_without_a_place_get_part_maps_where_their_keypoints_are(raw, tmp_path):
+    report = prepare_raw(raw, tmp_path / "out")
 
-    assert (open_prepared(tmp_path / "out", "train").field("part_map") == 255).all()
+    split = open_prepared(tmp_path / "out", "train")
+    assert (split.field("part_map") < 255).all()
+    assert (split.field("transl")[:, 2] > 0).all()
+    assert "12 people have a pose and no place" in " ".join(report.notes)
+
+
+def test_without_parts_nobody_is_placed_and_maps_are_unknown(raw, tmp_path):
+    prepare_raw(raw, tmp_path / "out", options={"parts": False})
+
+    split = open_prepared(tmp_path / "out", "train")
+    assert (split.field("part_map") == 255).all()
+    assert not split.field("transl").any()
 
 
 def test_a_limit_takes_the_first_people_of_each_split(raw, tmp_path):
@@ -249,7 +260,7 @@ def test_other_labels_do_not_go_on_with_an_unfinished_set(raw, tmp_path):
 @pytest.mark.skipif(os.name != "posix", reason="locks folders")
 def test_two_processes_do_not_prepare_in_one_folder(raw, tmp_path):
     def meanwhile(items, _label):
-        with pytest.raises(ResourceError, match="another process is preparing data in"):
+        with pytest.raises(ResourceError, match="another process is at work in"):
             prepare_raw(raw, tmp_path / "out")
         return items
 
