@@ -70,7 +70,7 @@ class PrepareSettings(Section):
     val_list: Annotated[Path | None, Field(examples=["valid.json"])] = None
     """Whom of MPII to validate on: JSON annotations, or a text with a picture's name per line."""
 
-    crop_size: Annotated[int, Field(ge=32, le=2048)] = 384
+    crop_size: Annotated[int, Field(ge=32, le=2048)] = 256
     """Side of a stored crop, pixels; five twelfths of it are the person's square."""
 
     store: Literal["jpeg", "raw"] = "jpeg"

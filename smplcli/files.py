@@ -100,8 +100,20 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def write_npz(path: Path, arrays: Mapping[str, np.ndarray], *, overwrite: bool = True) -> None:
+def write_npz(
+    path: Path,
+    arrays: Mapping[str, np.ndarray],
+    *,
+    overwrite: bool = True,
+    compressed: Collection[str] = (),
+) -> None:
     """Write plain arrays; the same arrays give the same bytes.
+
+    Args:
+        path: The file.
+        arrays: What it holds, by name.
+        overwrite: Whether a file that is there may be replaced.
+        compressed: Names of arrays to compress, which `map_npz` cannot map.
 
     Raises:
         OutputExistsError: ``path`` exists and ``overwrite`` is false.
@@ -110,6 +122,8 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray], *, overwrite: bool =
     with atomic_write(path, overwrite=overwrite) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             member = zipfile.ZipInfo(f"{name}.npy")  # its date is fixed: 1980
+            if name in compressed:
+                member.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(member, "w", force_zip64=True) as stream:
                 npy.write_array(stream, np.asanyarray(array), allow_pickle=False)
 

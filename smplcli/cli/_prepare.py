@@ -247,11 +247,17 @@ def _print_prepared(report: "PrepareReport") -> None:
 
 def _refuse(report: "PrepareReport | RenderReport") -> None:
     """Say what failed, and fail if that is too much."""
-    from smplcli.errors import RefusedError
+    from smplcli.errors import HostileFileError, RefusedError
     from smplcli.workflows.render import RenderReport
 
     if isinstance(report, RenderReport):
         return
+    if report.num_refused:
+        raise HostileFileError(
+            f"files ask for more than data, and were left out: {report.source}",
+            hint="Get the files that errors.jsonl lists from their official source again; nothing "
+            "of them was run.",
+        )
     if not report.num_kept:
         raise RefusedError(f"nobody is left: {report.source}")
     failed = f"{report.num_failed} of {report.num_kept + report.num_failed} people failed"

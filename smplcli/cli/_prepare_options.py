@@ -96,7 +96,7 @@ CropSizeOption = Annotated[
         min=32,
         max=2048,
         rich_help_panel=CROPS,
-        help="Side in pixels, 2.4 times that of the person's square.  [default: 384]",
+        help="Side in pixels, 2.4 times that of the person's square.  [default: 256]",
     ),
 ]
 StoreOption = Annotated[

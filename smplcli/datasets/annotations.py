@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from smplcli.types import Floats
+from smplcli.types import Floats, Ints
 
 
 class Person(NamedTuple):
@@ -43,6 +43,9 @@ class Person(NamedTuple):
 
     S: Floats | None = None
     """(24, 4) metres from the pelvis in camera axes, confidence; SPIN's 24 joints."""
+
+    is_visible: Ints | None = None
+    """(24,) whether SPIN's 24 joints are seen, 1, or hidden, 0; -1 where nobody says (MPII)."""
 
     head_size: float = 0.0
     """Length that PCKh is relative to, 0.6 of the head box's diagonal, pixels (MPII)."""

@@ -19,7 +19,7 @@ from smplcli.crops import compose_affine, crop_matrix, extract_crop, invert_affi
 from smplcli.datasets.annotations import Dropped, Person, Picture
 from smplcli.datasets.joint_orders import reorder_joints
 from smplcli.datasets.schema import PART_SIZE, UNKNOWN_PART
-from smplcli.datasets.shards import PreparedSample
+from smplcli.datasets.shards import UNTOLD, PreparedSample
 from smplcli.images import ReducedImage
 from smplcli.types import Floats
 
@@ -32,13 +32,13 @@ may ask for without a black corner. With 1.5 those samples miss 2.7 % of their p
 and up to 20 %.
 """
 
-CUT_SIZE = 384
-"""Side of a stored crop, pixels, unless said otherwise: 160 of them are the person's square.
+CUT_SIZE = 256
+"""Side of a stored crop, pixels, unless said otherwise: 107 of them are the person's square.
 
-Measured on sharp photographs, for samples of 224 pixels: 256 would leave 107 pixels of the square
-(23 to 29 dB beside a sample cut from the picture itself, 37 kB), 384 leaves 160 (26 to 32 dB,
-74 kB), 512 leaves 213 (28 to 35 dB, 120 kB). Decoding takes as long as there are pixels: 384 costs
-twice as much as 256, and `jpeg_pieces` wins that back; 512 costs three times as much.
+Measured on sharp photographs, for samples of 224 pixels: 256 is 23 to 29 dB from a sample cut from
+the picture itself, 384, with 160 pixels of the square, 26 to 32 dB, and 512 28 to 35 dB. But 384
+takes nearly twice as many bytes and a fifth longer to prepare and to read, as frames of 3DPW are
+then decoded at half their size and not at a quarter. Who trains at 224 pixels may want it.
 """
 
 SMALLEST_SQUARE = 2.0
@@ -136,6 +136,7 @@ def _cut(picture: Picture, person: Person, image: ReducedImage, crop_size: int) 
         part=person.part,
         S=np.zeros((len(SPIN24_JOINTS), 4)) if person.S is None else person.S,
         openpose=person.openpose,
+        is_visible=UNTOLD if person.is_visible is None else person.is_visible,
         head_size=person.head_size,
         activity=person.activity,
         keypoints=_coco_keypoints(person, image.size),

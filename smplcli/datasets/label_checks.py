@@ -10,6 +10,7 @@ MAX_LABEL = 1e6
 NOT_NUMBERS = "labels are not finite numbers"
 NO_BOX = "no box"
 NO_PICTURE = "picture not found"
+REFUSED = "file asks for more than data"
 OUTSIDE = "picture outside its folder"
 
 

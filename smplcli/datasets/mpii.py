@@ -1,7 +1,8 @@
 """Reader of MPII Human Pose (Andriluka et al., CVPR 2014).
 
 Its files count pixels from 1, we from 0. Every labelled joint has confidence 1: whether it is
-hidden behind something is noted in only some of the files, and never for neck and head top.
+hidden behind something (``is_visible``) is noted in only some of the files, and never for neck and
+head top.
 """
 
 import os
@@ -53,7 +54,7 @@ FORMS = (
 """The official file, pytorch-pose, HRNet, mmpose, EFT: the first that is there is read."""
 
 HEAD_FILES = {"valid.json": "gt_valid.mat", "mpii_val.json": "mpii_gt_val.mat"}
-"""Where the head boxes are of the people in a JSON file, which has none itself."""
+"""Where the head boxes are of the people to validate on in a JSON file, which has none itself."""
 
 
 def read_mpii(root: Path, *, val_list: Path | None = None) -> RawSet:
@@ -62,7 +63,8 @@ def read_mpii(root: Path, *, val_list: Path | None = None) -> RawSet:
     Args:
         root: Folder with the pictures and the annotations, which may be up to two folders down.
         val_list: Whom to validate on, instead of what the annotations say: a text with the name
-            of a picture at the start of each line, or annotations in JSON such as ``valid.json``.
+            of a picture at the start of each line, or annotations in JSON such as ``valid.json``,
+            which is taken without being named where the annotations say nothing.
 
     Raises:
         MissingFileError: Annotations, pictures or list are not there.
@@ -73,6 +75,8 @@ def read_mpii(root: Path, *, val_list: Path | None = None) -> RawSet:
     annotations = [item for path, split in paths for item in _read(path, split)]
     images, names = _find_images(root, folders, {item.file for item in annotations})
     published, notes = dict(form.published), []
+    if val_list is None and not all(item.split for item in annotations):
+        val_list = _find_list(folders)
     if val_list is not None:
         annotations, published, note = _split_by_list(annotations, val_list)
         notes.append(note)
@@ -129,6 +133,12 @@ def _find_annotations(root: Path, folders: Iterable[Path]) -> tuple[_Form, list[
         f"{SEARCH_DEPTH} folders down, found {what_is_there(root)}",
         hint="Name the folder that holds MPII's pictures and annotations.",
     )
+
+
+def _find_list(folders: Iterable[Path]) -> Path | None:
+    """A list of the usual people to validate on, beside annotations that name none."""
+    paths = (folder / name for folder in folders for name in HEAD_FILES)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _other_annotations(folder: Path) -> list[tuple[Path, str]]:

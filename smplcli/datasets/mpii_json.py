@@ -101,15 +101,18 @@ def _annotations(records: list[Any], split: str, read: _ReadRecord) -> Iterator[
 
 def _pytorch_pose(record: Record, split: str, place: int) -> Annotation:
     joints = _floats(record.get("joint_self"), (len(MPII16_JOINTS), 3))
+    is_visible = None
     if joints is not None:
-        joints[:, 2] = joints.any(axis=1)  # the file's third column says what is not hidden
+        is_visible = joints[:, 2].copy()
+        joints[:, 2] = joints.any(axis=1)
     is_validation = _floats(record.get("isValidation"), ())
     if is_validation is not None:
         split = "validation" if is_validation else "train"
     index = _floats(record.get("people_index"), ())
     if index is not None and 1 <= index < MAX_LABEL:
         place = int(index) - 1
-    return _with_joints(record, split, place, joints, ("scale_provided", "objpos"))
+    box = "scale_provided", "objpos"
+    return _with_joints(record, split, place, joints, box, is_visible=is_visible)
 
 
 def _microsoft(record: Record, split: str, place: int) -> Annotation:
@@ -122,13 +125,20 @@ def _microsoft(record: Record, split: str, place: int) -> Annotation:
 
 
 def _with_joints(
-    record: Record, split: str, place: int, joints: Floats | None, box: tuple[str, str]
+    record: Record,
+    split: str,
+    place: int,
+    joints: Floats | None,
+    box: tuple[str, str],
+    *,
+    is_visible: Floats | None = None,
 ) -> Annotation:
     scale, objpos = _floats(record.get(box[0]), ()), _floats(record.get(box[1]), (2,))
     labels = RawLabels(
         joints=np.zeros((len(MPII16_JOINTS), 3)) if joints is None else joints,
         scale=float("nan") if scale is None else float(scale),
         objpos=np.full(2, np.nan) if objpos is None else objpos,
+        is_visible=is_visible,
     )
     return to_annotation(record["file"], split, place, labels)
 

@@ -8,7 +8,7 @@ from smplcli.conventions import MPII16_JOINTS, OPENPOSE25_JOINTS, SPIN24_JOINTS
 from smplcli.datasets.annotations import Person
 from smplcli.datasets.joint_orders import reorder_joints
 from smplcli.datasets.label_checks import MAX_LABEL, NO_PICTURE, NOT_NUMBERS
-from smplcli.types import Floats
+from smplcli.types import Floats, Ints
 
 BOX_SHIFT, BOX_PADDING = 15.0, 1.25
 """How far MPII's box, of side ``200 * scale`` about ``objpos``, is moved down, in pixels per
@@ -61,6 +61,9 @@ class RawLabels(NamedTuple):
     objpos: Floats
     """(2,)."""
 
+    is_visible: Floats | None = None
+    """(16,) more than 0 for joints that are seen, NaN where the file does not say."""
+
     head_size: float = 0.0
     activity: str = ""
 
@@ -91,9 +94,19 @@ def to_person(person_id: int, labels: RawLabels) -> Person | str:
         scale=BOX_PADDING * labels.scale,
         part=reorder_joints(joints, MPII16_JOINTS, SPIN24_JOINTS),
         openpose=reorder_joints(joints, OPENPOSE_NAMES, OPENPOSE25_JOINTS),
+        is_visible=_visible(joints, labels.is_visible),
         head_size=labels.head_size,
         activity=labels.activity,
     )
+
+
+def _visible(joints: Floats, is_visible: Floats | None) -> Ints | None:
+    """What a file says about SPIN's 24 joints (24,): 1 for seen, 0 for hidden, -1 for nothing."""
+    if is_visible is None:
+        return None
+    is_told = (joints[:, 2] > 0) & ~np.isnan(is_visible)
+    told = np.where(is_told, 1 + (is_visible > 0), 0)[:, None]
+    return reorder_joints(told, MPII16_JOINTS, SPIN24_JOINTS)[:, 0].astype(np.int8) - np.int8(1)
 
 
 def to_annotation(file: str, split: str, person_id: int, labels: RawLabels) -> Annotation:

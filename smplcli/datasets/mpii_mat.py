@@ -111,8 +111,10 @@ def annotations_of(entries: Iterable[Entry]) -> Iterator[Annotation]:
 
 def _labels(rectangle: Rectangle, activity: str) -> RawLabels:
     left, top, right, bottom = _floats(rectangle["head"])
+    joints, is_visible = _joints(rectangle["points"])
     return RawLabels(
-        joints=_joints(rectangle["points"]),
+        joints=joints,
+        is_visible=is_visible,
         scale=_floats([rectangle["scale"]])[0],
         objpos=_floats(rectangle["objpos"]),
         head_size=float(_head_size(right - left, bottom - top)),
@@ -120,15 +122,20 @@ def _labels(rectangle: Rectangle, activity: str) -> RawLabels:
     )
 
 
-def _joints(points: list[list[float | None]]) -> Floats:
-    """(16, 3) points by id. Where an id comes twice, the first is taken, as hourglass does."""
+def _joints(points: list[list[float | None]]) -> tuple[Floats, Floats]:
+    """Points (16, 3) by id, and whether they are seen (16,), NaN where the file does not say.
+
+    Where an id comes twice, the first is taken, as hourglass does.
+    """
     joints = np.zeros((len(MPII16_JOINTS), 3))
-    for number, x, y in points:
+    is_visible = np.full(len(joints), np.nan)
+    for number, x, y, seen in points:
         if number is None or x is None or y is None or number not in range(len(joints)):
             continue
         if not joints[int(number), 2]:
             joints[int(number)] = x, y, 1
-    return joints
+            is_visible[int(number)] = np.nan if seen is None else seen
+    return joints, is_visible
 
 
 def _floats(values: list[float | None]) -> Floats:

@@ -27,7 +27,7 @@ class Rectangle(TypedDict):
     objpos: list[float | None]
     head: list[float | None]
     points: list[list[float | None]]
-    """Id, x and y of each point, in the order of the file."""
+    """Id, x, y and visibility of each point, in the order of the file."""
 
 
 class Entry(TypedDict):
@@ -122,7 +122,8 @@ def _people(annorect: object) -> Iterator[Rectangle]:
             "objpos": _numbers(objpos, "x", "y"),
             "head": _numbers(rectangle, "x1", "y1", "x2", "y2"),
             "points": [
-                _numbers(point, "id", "x", "y") for point in _items(_field(points, "point"))
+                _numbers(point, "id", "x", "y", "is_visible")
+                for point in _items(_field(points, "point"))
             ],
         }
 

@@ -34,6 +34,7 @@ FIELDS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     "part": (np.float32, (24, 3)),
     "S": (np.float32, (24, 4)),
     "openpose": (np.float32, (25, 3)),
+    "is_visible": (np.int8, (24,)),
     "head_size": (np.float32, ()),
     "activity": (np.str_, ()),
     "keypoints": (np.float32, (17, 3)),
@@ -46,13 +47,18 @@ FIELDS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
 ``imgname`` is ``<sequence>/<picture>``; ``gender`` is n, m or f. ``center`` is in image pixels and
 ``scale`` the side of the person's square over 200 pixels. ``pose`` is axis-angle with the root in
 camera axes, ``transl`` in metres. ``part`` (x, y, confidence) and ``S`` (metres from the pelvis,
-confidence) are SPIN's 24 joints, ``openpose`` (x, y, confidence) OpenPose's 25. ``head_size`` is
-what PCKh is relative to, pixels, 0 where unknown; ``activity`` is MPII's, empty where unknown.
+confidence) are SPIN's 24 joints, ``openpose`` (x, y, confidence) OpenPose's 25. ``is_visible``
+tells of SPIN's 24 joints what MPII notes: 1 for seen, 0 for hidden behind something, -1 where
+nobody says. ``head_size`` is what PCKh is relative to, pixels, 0 where unknown; ``activity`` is
+MPII's, empty where unknown.
 ``keypoints`` are COCO's 17: image pixels and the label's confidence, 0 outside the picture.
 ``detected`` is what the detector found: image pixels and score, zeros for nothing. ``part_map``
 labels the stored crop: 0 for background, joint + 1 for its part, or `UNKNOWN_PART` everywhere.
 ``crop_to_image`` is the affine map from crop pixels to image pixels.
 """
+
+LATER_FIELDS = {"is_visible": -1}
+"""Fields that the first data sets of this format lack, and what they hold in all places there."""
 
 JPEG_BYTES, JPEG_OFFSETS = "crop_jpeg", "crop_offsets"
 """Crops as JPEG one after the other, (bytes,) uint8, and where each starts, (N + 1,) int64."""

@@ -15,18 +15,25 @@ from smplcli.datasets.schema import (
     FIELDS,
     JPEG_BYTES,
     JPEG_OFFSETS,
+    LATER_FIELDS,
     MANIFEST_FILE,
     RAW_CROPS,
 )
 from smplcli.errors import MissingFileError, UnreadableFileError
-from smplcli.files import map_npz, read_json, read_npz, write_npz
-from smplcli.types import Floats, Pixels
+from smplcli.files import map_npz, npz_names, read_json, read_npz, write_npz
+from smplcli.types import Floats, Ints, Pixels
 
 FORMAT = "smplcli-prepared-1"
 JPEG_QUALITY = 95
 
 OPEN_SHARDS = 512
 """Shards whose labels are kept in memory per process, 1 to 2 MB each, with their files open."""
+
+COMPRESSED = ("part_map",)
+"""What shards hold compressed: most of a part map is background."""
+
+UNTOLD: Ints = np.full(24, -1, np.int8)
+"""``is_visible`` where nobody says anything."""
 
 Store = Literal["jpeg", "raw"]
 """How crops are kept: as JPEG, or as they are."""
@@ -57,6 +64,8 @@ class PreparedSample(NamedTuple):
     crop_to_image: Floats
     image: Pixels
     """(S, S, 3) the stored crop, RGB."""
+
+    is_visible: Ints = UNTOLD
 
 
 class PreparedSplit:
@@ -256,17 +265,32 @@ def read_crop(
 
 def write_shard(path: Path, samples: Sequence[PreparedSample]) -> None:
     """Write a shard, whole or not at all; the same samples give the same bytes."""
-    write_npz(path, pack_samples(samples))
+    write_npz(path, pack_samples(samples), compressed=COMPRESSED)
 
 
 @lru_cache(maxsize=OPEN_SHARDS)
 def _read_shard(path: Path, store: Store) -> dict[str, np.ndarray]:
     """Arrays of a shard; its crops stay on disk until they are looked at."""
     is_raw = store == "raw"
-    arrays = read_npz(path, keys=[*FIELDS, *(() if is_raw else (JPEG_OFFSETS,))])
+    arrays = read_arrays(path, () if is_raw else (JPEG_OFFSETS,))
     crops = RAW_CROPS if is_raw else JPEG_BYTES
     arrays[crops] = map_npz(path, crops)
     check_shapes(path, arrays)
+    return arrays
+
+
+def read_arrays(path: Path, crops: Sequence[str]) -> dict[str, np.ndarray]:
+    """Fields of a shard, with those that it is too old for, and what is asked for of its crops.
+
+    Raises:
+        UnreadableFileError: It is no npz, is damaged, or lacks a field.
+        HostileFileError: It holds Python objects, or expands to any size.
+    """
+    missing = LATER_FIELDS.keys() - npz_names(path)
+    arrays = read_npz(path, keys=[*(name for name in FIELDS if name not in missing), *crops])
+    for name in missing:
+        dtype, shape = FIELDS[name]
+        arrays[name] = np.full((len(arrays["pose"]), *shape), LATER_FIELDS[name], dtype)
     return arrays
 
 

@@ -85,7 +85,6 @@ def read_3dpw(
     Raises:
         ConfigError: There is no such split or box, or ``stride`` is less than 1.
         MissingFileError: ``root`` holds no 3DPW.
-        HostileFileError: A sequence file asks for anything but data.
     """
     _check_options(splits, stride, box)
     joints = SpinJoints(bodies, extra_regressor=extra_regressor) if bodies else None

@@ -9,11 +9,11 @@ import numpy as np
 from smplcli.body.unpickle import load_pickle
 from smplcli.conventions import NUM_BETAS, NUM_JOINTS
 from smplcli.datasets.annotations import SequenceSize
-from smplcli.datasets.label_checks import NOT_NUMBERS, is_sane
+from smplcli.datasets.label_checks import NOT_NUMBERS, REFUSED, is_sane
 from smplcli.datasets.listing import subfolders, what_is_there
 from smplcli.datasets.sequences import MAX_FRAMES, MAX_PEOPLE, NAME
 from smplcli.datasets.threedpw_labels import COCO18_JOINTS, Cameras
-from smplcli.errors import MissingFileError, UnreadableFileError
+from smplcli.errors import HostileFileError, MissingFileError, UnreadableFileError
 from smplcli.types import Floats, Ints
 
 SEQUENCE_FOLDER, IMAGE_FOLDER = "sequenceFiles", "imageFiles"
@@ -134,13 +134,14 @@ def read_sequence_file(path: Path) -> Mapping[str, Any]:
     """Content of a sequence file.
 
     Raises:
-        HostileFileError: It asks for anything but data.
-        DamagedLabelsError: It holds no dictionary.
+        DamagedLabelsError: It holds no dictionary, or asks for anything but data.
     """
     try:
         content = load_pickle(path)
     except UnreadableFileError as error:
         raise DamagedLabelsError(UNREADABLE) from error
+    except HostileFileError as error:
+        raise DamagedLabelsError(REFUSED) from error
     if not isinstance(content, dict):
         raise DamagedLabelsError(UNREADABLE)
     return content

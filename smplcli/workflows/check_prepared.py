@@ -9,9 +9,15 @@ from typing import Any
 import numpy as np
 
 from smplcli.datasets.schema import FIELDS, JPEG_BYTES, JPEG_OFFSETS, RAW_CROPS
-from smplcli.datasets.shards import check_shapes, read_crop, read_manifest, store_of
+from smplcli.datasets.shards import (
+    check_shapes,
+    read_arrays,
+    read_crop,
+    read_manifest,
+    store_of,
+)
 from smplcli.errors import HostileFileError, IntegrityError, UnreadableFileError
-from smplcli.files import read_npz, sha256_of
+from smplcli.files import sha256_of
 from smplcli.workflows.progress import Progress, no_progress
 
 
@@ -60,7 +66,7 @@ def _faults(path: Path, shard: Mapping[str, Any], manifest: Mapping[str, Any]) -
         yield "its bytes are not those that were written"
     crops = (RAW_CROPS,) if store_of(manifest) == "raw" else (JPEG_BYTES, JPEG_OFFSETS)
     try:
-        arrays = read_npz(path, keys=[*FIELDS, *crops])
+        arrays = read_arrays(path, crops)
         check_shapes(path, arrays)
     except (UnreadableFileError, HostileFileError) as error:
         yield error.message

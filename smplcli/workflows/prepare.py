@@ -12,7 +12,8 @@ import numpy as np
 from smplcli.datasets.annotations import Dropped, Picture
 from smplcli.datasets.cutting import CutOut, best_reduction, cut_out
 from smplcli.datasets.part_maps import PartPainter
-from smplcli.datasets.shards import code_crop, join_crops, pack_labels
+from smplcli.datasets.placing import BodyPlacer
+from smplcli.datasets.shards import COMPRESSED, code_crop, join_crops, pack_labels
 from smplcli.errors import MissingFileError, UnreadableFileError
 from smplcli.files import write_npz
 from smplcli.images import read_reduced
@@ -139,7 +140,9 @@ def _prepare_shard(out: Path, options: PrepareOptions, body: Path | None, shard:
         results[place] = found._replace(samples=bare), coded
     samples = [sample for found, _ in results for sample in found.samples]
     if options.parts:
-        maps = _painter(body).paint(samples)
+        placer, painter = _renderers(body)
+        samples = placer.place(samples)
+        maps = painter.paint(samples)
         samples = [
             sample._replace(part_map=part_map)
             for sample, part_map in zip(samples, maps, strict=True)
@@ -147,7 +150,8 @@ def _prepare_shard(out: Path, options: PrepareOptions, body: Path | None, shard:
     crops = [crop for _, coded in results for crop in coded]
     dropped = [who for found, _ in results for who in found.dropped]
     arrays = {**pack_labels(samples), **join_crops(crops, options.store, options.crop_size)}
-    write_npz(out / shard.name, {**arrays, DROPPED: np.array(json.dumps(dropped))})
+    arrays[DROPPED] = np.array(json.dumps(dropped))
+    write_npz(out / shard.name, arrays, compressed=COMPRESSED)
 
 
 _NO_IMAGE: Pixels = np.empty((0, 0, 3), np.uint8)
@@ -180,6 +184,7 @@ def _drop_all(picture: Picture, reason: str) -> CutOut:
 
 
 @lru_cache(maxsize=1)
-def _painter(body: Path | None) -> PartPainter:
-    """The painter of each process: reading bodies takes longer than a shard."""
-    return PartPainter(find_bodies(body))
+def _renderers(body: Path | None) -> tuple[BodyPlacer, PartPainter]:
+    """Those of each process: reading bodies takes longer than a shard."""
+    bodies = find_bodies(body)
+    return BodyPlacer(bodies), PartPainter(bodies)

@@ -15,6 +15,7 @@ from smplcli.body.model import BodyModel
 from smplcli.conventions import COCO17_JOINTS, OPENPOSE25_JOINTS, SMPL_JOINTS, SPIN24_JOINTS
 from smplcli.datasets.annotations import Dropped, Picture, RawSet
 from smplcli.datasets.cutting import CUT_CONTEXT, find_problem
+from smplcli.datasets.label_checks import REFUSED
 from smplcli.datasets.part_maps import PART_CONTEXT
 from smplcli.datasets.schema import PART_SIZE, UNKNOWN_PART
 from smplcli.datasets.shards import FORMAT
@@ -88,6 +89,11 @@ class PrepareReport:
     def num_failed(self) -> int:
         """People and pictures that something is wrong with."""
         return sum(split.failed for split in self.counts.values())
+
+    @property
+    def num_refused(self) -> int:
+        """People of files that asked for code to be run, or are so damaged that they seem to."""
+        return sum(split.dropped.get(REFUSED, 0) for split in self.counts.values())
 
     @property
     def is_complete(self) -> bool:
@@ -185,7 +191,8 @@ def finish_set(
         entries.append(_describe_shard(out / name, split, len(names)))
     _write_errors(out, tally.dropped)
     if options.parts:
-        raw = replace(raw, notes=[*raw.notes, *_part_notes(bodies, unknown, tally)])
+        notes = [*_part_notes(bodies, unknown, tally), *_place_notes(raw.pictures)]
+        raw = replace(raw, notes=[*raw.notes, *notes])
     report = _report(raw, out, options, tally)
     if report.is_complete:
         finish(out, _manifest(raw, plan, report, entries))
@@ -208,6 +215,16 @@ def _part_notes(bodies: Mapping[str, BodyModel], unknown: int, tally: "_Tally") 
             yield "Part maps of all genders are those of one body (--body takes a folder)."
     if unknown:
         yield f"{unknown} people have no part map: their body or its place is not known."
+
+
+def _place_notes(pictures: Iterable[Picture]) -> Iterator[str]:
+    people = [person for picture in pictures for person in picture.people]
+    count = sum(person.pose is not None and person.transl is None for person in people)
+    if count:
+        yield (
+            f"{count} people have a pose and no place: they stand where their keypoints, or else "
+            "their squares, fit best (transl)."
+        )
 
 
 def _describe_shard(path: Path, split: str, count: int) -> dict[str, Any]:

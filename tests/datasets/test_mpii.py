@@ -229,6 +229,24 @@ def test_list_of_people_decides_who_of_a_picture_is_validated_on(root, raw, tmp_
     assert left_out == [person.person_id for person in others]
 
 
+def test_list_beside_the_official_file_is_taken_without_being_named(root, raw):
+    person = raw.pictures[0].people[0]
+    record = {
+        "image": raw.pictures[0].imgname,
+        "center": (person.center - [0, 15 * person.scale / 1.25] + 1).tolist(),
+        "scale": person.scale / 1.25,
+        "joints": [[5, 5]] * 16,
+        "joints_vis": [1] * 16,
+    }
+    (root / "valid.json").write_text(json.dumps([record]))
+
+    again = read_mpii(root)
+
+    validated = [picture for picture in again.pictures if picture.split == "validation"]
+    assert [picture.imgname for picture in validated] == [raw.pictures[0].imgname]
+    assert again.notes == ["Validation people are those of valid.json."]
+
+
 def test_list_of_other_pictures_is_refused(root, tmp_path):
     (tmp_path / "coco.txt").write_text("000000000785.jpg\n")
 

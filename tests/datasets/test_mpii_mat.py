@@ -130,6 +130,19 @@ def test_labelled_joint_counts_whether_it_is_hidden_or_not(visible):
     np.testing.assert_array_equal(annotation.person.part[3], [10, 11, 1])
 
 
+@pytest.mark.parametrize(
+    ("visible", "told"), [(0, 0), (1, 1), ("0", 0), ("1", 1), (EMPTY, -1), (None, -1)]
+)
+def test_what_the_file_says_about_hidden_joints_is_kept(visible, told):
+    more = {} if visible is None else {"is_visible": visible}
+
+    annotation = one(release(rectangle(point(3, 11, 12, **more))))
+
+    expected = np.full(24, -1)
+    expected[3] = told
+    np.testing.assert_array_equal(annotation.person.is_visible, expected)
+
+
 def test_of_an_id_that_comes_twice_the_first_is_taken():
     annotation = one(release(rectangle(point(3, 11, 12), point(3, 91, 92))))
 
@@ -230,7 +243,7 @@ def test_file_is_read_in_another_process(mat, intact):
     entries = read_mat(mat(mat_bytes(intact, compress=True)))
 
     assert [entry["name"] for entry in entries] == [f"{k}.jpg" for k in range(5)]
-    assert entries[0]["people"][0]["points"] == [[0, 101, 201], [5, 101, 201]]
+    assert entries[0]["people"][0]["points"] == [[0, 101, 201, None], [5, 101, 201, None]]
 
 
 def test_missing_file_is_named(tmp_path):

@@ -1,4 +1,5 @@
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -58,6 +59,24 @@ def test_a_field_of_all_samples_is_one_array(folder, pictures):
 def test_numpy_alone_reads_a_shard(folder):
     with np.load(folder / "train-00000.npz", allow_pickle=False) as shard:
         assert shard["part_map"].shape == (3, 56, 56)
+
+
+def test_shards_of_before_a_field_was_thought_of_are_read(folder, pictures):
+    path = folder / "train-00000.npz"
+    with np.load(path) as shard:
+        np.savez(path, **{name: shard[name] for name in shard if name != "is_visible"})
+
+    sample = open_prepared(folder, "train")[0]
+
+    np.testing.assert_array_equal(sample.is_visible, np.full(24, -1))
+    np.testing.assert_array_equal(sample.pose, pictures[0].pose.astype(np.float32))
+
+
+def test_part_maps_take_little_room(folder):
+    with zipfile.ZipFile(folder / "train-00000.npz") as archive:
+        member = archive.getinfo("part_map.npy")
+
+    assert member.compress_size < member.file_size / 5
 
 
 def test_the_same_samples_give_the_same_bytes(tmp_path, pictures):

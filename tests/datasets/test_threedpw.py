@@ -12,6 +12,7 @@ from smplcli.body.files import load_body
 from smplcli.body.layer import BodyLayer
 from smplcli.conventions import OPENPOSE25_JOINTS, SMPL_JOINTS, SMPL_MIRROR, SPIN24_JOINTS
 from smplcli.datasets.annotations import SequenceSize
+from smplcli.datasets.label_checks import REFUSED
 from smplcli.datasets.python2_pickle import python2_pickle
 from smplcli.datasets.threedpw import read_3dpw
 from smplcli.datasets.threedpw_labels import COCO18_JOINTS, Cameras, body_in_camera
@@ -19,7 +20,6 @@ from smplcli.datasets.threedpw_layout import UNLABELLED, SequencePlan, write_3dp
 from smplcli.datasets.threedpw_sequences import OFFICIAL_SEQUENCES
 from smplcli.errors import (
     ConfigError,
-    HostileFileError,
     MissingFileError,
     OutputExistsError,
     SmplCliError,
@@ -581,16 +581,19 @@ class Attack:
         return open, (str(self.canary), "w")
 
 
-def test_hostile_sequence_file_is_refused_and_runs_nothing(tmp_path, root):
+def test_hostile_sequence_file_runs_nothing_and_costs_its_own_people_only(tmp_path, root):
     canary = tmp_path / "canary"
     copy = changed(tmp_path, root, WAIT, lambda content: None)
     hostile = pickle.dumps({"sequence": Attack(canary)}, protocol=2)
     (copy / "sequenceFiles" / TALK).write_bytes(hostile)
 
-    with pytest.raises(HostileFileError, match="courtyard_arguing_00"):
-        read_3dpw(copy)
+    raw = read_3dpw(copy)
 
     assert not canary.exists()
+    refused = [drop for drop in raw.dropped if drop.reason == REFUSED]
+    assert {drop.imgname.split("/")[0] for drop in refused} == {"courtyard_arguing_00"}
+    assert all(drop.is_failure for drop in refused)
+    assert raw.pictures
     pickle.loads(hostile)["sequence"].close()
     assert canary.exists()
 
