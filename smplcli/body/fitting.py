@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from smplcli.body.jacobian import JointsJacobian
 from smplcli.body.model import BodyModel
 from smplcli.camera import MIN_DEPTH
-from smplcli.conventions import NUM_BETAS, NUM_JOINTS
+from smplcli.conventions import COCO17_JOINTS, NUM_BETAS, NUM_JOINTS
 from smplcli.files import asset, read_npz
 from smplcli.rotations import aa_jacobian, aa_to_rotmat, rotmat_to_aa
 from smplcli.types import Camera
@@ -40,6 +40,9 @@ SURE_SCORE, DOUBT = 0.7, 2.0
 MIN_SCORE = 0.05
 """The error grows no further below this score."""
 
+LOOSENESS = {"ear": 0.8, "eye": 0.8, "nose": 0.8, "shoulder": 1.3, "hip": 1.8}
+"""Times the error of other keypoints: a detector's shoulders and hips are not quite a body's."""
+
 TAIL = 3.0
 """Degrees of freedom of Student's t: blunders pull little, wherever they are."""
 
@@ -51,6 +54,9 @@ CONVERGED = 2e-3
 """A body is fitted once a step moves it by less than this: radians, standard deviations."""
 
 FIRST_DAMPING, LESS_DAMPING, MORE_DAMPING = 1e-2, 0.2, 8.0
+
+
+_LOOSENESS = [LOOSENESS.get(name.rpartition("_")[2], 1.0) for name in COCO17_JOINTS]
 
 
 class FittingPrior(NamedTuple):
@@ -92,7 +98,7 @@ class _Evidence(NamedTuple):
     """(B, 17, 2) keypoints over the depth of 1 m."""
 
     spread: Tensor
-    """(B, 17) metres."""
+    """(B, 17) expected errors, metres."""
 
     seen: Tensor
     """(B, 17) 0 or 1."""
@@ -239,7 +245,7 @@ def _gather(
         root=full_pose[:, 0],
         start=start,
         rays=torch.where(seen[..., None], rays, 0.0),
-        spread=torch.where(seen, KEYPOINT_ERROR * doubt, 1.0),
+        spread=torch.where(seen, KEYPOINT_ERROR * doubt * score.new_tensor(_LOOSENESS), 1.0),
         seen=seen.to(score.dtype),
     )
 

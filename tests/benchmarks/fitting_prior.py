@@ -31,6 +31,13 @@ COUNT, BATCH = 3000, 64
 LEAST_ERROR = 0.03
 """Radians; what never errs, such as hands that nobody moves, may still move by this."""
 
+GROSS = 2.0
+"""Standard deviations, from the median, at which mistakes are cut: who is turned round by half is
+not mended by small steps, and should not make these larger for all."""
+
+MEDIAN_OF_NORMAL = 0.6745
+"""Median of the absolute value of what is normal, over its standard deviation."""
+
 SHRINKAGE = 0.05
 """Part of the covariances that is taken as chance."""
 
@@ -74,6 +81,9 @@ def measure_mistakes(network: Network, samples: PreparedSplit) -> Tensor:
 
 def covariance_of(mistakes: Tensor) -> Tensor:
     """(82, 82) about zero, the same for mirrored people, with some of it taken as chance."""
+    largest = GROSS * (mistakes.abs().median(dim=0).values / MEDIAN_OF_NORMAL)
+    largest = largest.clamp(min=GROSS * LEAST_ERROR)
+    mistakes = mistakes.clamp(-largest, largest)
     covariance = mistakes.T @ mistakes / len(mistakes)
     mirror = torch.zeros_like(covariance)
     for joint, other in enumerate(SMPL_MIRROR):
