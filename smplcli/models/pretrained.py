@@ -1,15 +1,19 @@
 """Published weights of backbones, fetched when somebody asks for them by name and never else."""
 
+import hashlib
 import json
+import logging
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
-from urllib.error import URLError
+from typing import Any, Literal, NamedTuple, cast
 from urllib.request import urlopen
 
 import torch
 
-from smplcli.errors import ConfigError, IntegrityError, MissingFileError
-from smplcli.files import sha256_of
+from smplcli.errors import ConfigError, IntegrityError, MissingFileError, ResourceError
+from smplcli.files import atomic_write, sha256_of
+
+logger = logging.getLogger(__name__)
 
 Pretrained = Literal["imagenet", "dino", "none"]
 
@@ -18,6 +22,8 @@ HUB = "https://huggingface.co"
 
 TIMEOUT = 30
 """Seconds without an answer."""
+
+CHUNK = 1 << 20
 
 
 class Published(NamedTuple):
@@ -100,20 +106,28 @@ def _file_name(url: str) -> str:
 
 
 def _fetch(published: Published, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    logger.warning("fetching weights: %s", published.url)
+    digest = hashlib.sha256()
     try:
-        digest = published.sha256 or _hub_sha256(published.url)
-        torch.hub.download_url_to_file(
-            published.url, str(path), hash_prefix=digest or None, progress=False
-        )
-    except (URLError, TimeoutError, ConnectionError) as error:
+        promised = published.sha256 or _hub_sha256(published.url)
+        with _open(published.url) as answer, atomic_write(path) as file:
+            while chunk := answer.read(CHUNK):
+                file.write(chunk)
+                digest.update(chunk)
+            if not digest.hexdigest().startswith(promised):
+                raise IntegrityError(f"what came is not what was published: {published.url}")
+    except ResourceError:  # also an OSError, but nothing is wrong with the connection
+        raise
+    except (OSError, HTTPException) as error:
         raise MissingFileError(
             f"backbone weights cannot be fetched: {published.url}",
             hint=f"Fetch the file by other means and save it as {path}, "
             "or name a file with backbone_weights.",
         ) from error
-    except RuntimeError as error:
-        raise IntegrityError(f"what came is not what was published: {published.url}") from error
+
+
+def _open(url: str) -> HTTPResponse:
+    return cast("HTTPResponse", urlopen(url, timeout=TIMEOUT))  # noqa: S310 - from the tables above
 
 
 def _hub_sha256(url: str) -> str:
@@ -121,6 +135,6 @@ def _hub_sha256(url: str) -> str:
     if not url.startswith(HUB):
         return ""
     repository = url.removeprefix(f"{HUB}/").split("/resolve/")[0]
-    with urlopen(f"{HUB}/api/models/{repository}/tree/main", timeout=TIMEOUT) as answer:  # noqa: S310 - https
+    with _open(f"{HUB}/api/models/{repository}/tree/main") as answer:
         files = json.load(answer)
     return str(next(file["lfs"]["oid"] for file in files if file["path"] == "model.safetensors"))
