@@ -20,6 +20,7 @@ T = TypeVar("T")
 WeightsKind = Literal["raw", "ema", "swa"]
 """Weights of the last step, their exponential average, or the mean of snapshots."""
 
+AVERAGES: tuple[WeightsKind, ...] = ("ema", "swa")
 NORM_BATCHES = 16
 """Training batches over which the statistics of batch norms are measured."""
 
@@ -147,10 +148,10 @@ class Averages:
 def weights_of(state: Mapping[str, Tensor], kind: WeightsKind) -> dict[str, Tensor]:
     """Weights of one average from the state of all, under the network's own names.
 
-    Raises:
-        KeyError: It is not there.
+    Empty if there is none, or nothing was added to it yet.
     """
-    return _means(_part(state, kind))
+    part = _part(state, kind)
+    return _means(part) if part and part[COUNT] else {}
 
 
 def _part(state: Mapping[str, Tensor], kind: WeightsKind) -> dict[str, Tensor]:

@@ -27,6 +27,7 @@ from smplcli.errors import (
     UnstableTrainingError,
 )
 from smplcli.files import TEMPORARY_PREFIX, atomic_write, read_json, write_json
+from smplcli.training.averaging import AVERAGES, weights_of
 from smplcli.training.run import TrainingState
 
 log = logging.getLogger(__name__)
@@ -152,17 +153,20 @@ def load_weights(folder: Path, *, averaged: bool) -> dict[str, Tensor]:
         averaged: Whether those averaged over the steps are wanted, or those of the last step.
 
     Raises:
+        ConfigError: The run averages none.
         MissingFileError: There is no such checkpoint.
         IntegrityError: The file is not there, or not as it was written.
     """
     name = AVERAGED_FILE if averaged else MODEL_FILE
-    hashes = _read_facts(folder)["sha256"]
-    prefix = "module." if averaged else ""
-    return {
-        key.removeprefix(prefix): tensor
-        for key, tensor in _read(folder / name, hashes.get(name)).items()
-        if key.startswith(prefix)
-    }
+    tensors = _read(folder / name, _read_facts(folder)["sha256"].get(name))
+    if not averaged:
+        return tensors
+    for kind in AVERAGES:
+        if weights := weights_of(tensors, kind):
+            return weights
+    raise ConfigError(
+        f"checkpoint holds no averaged weights: {folder}", hint="Take those of the last step."
+    )
 
 
 def restore(state: TrainingState, files: dict[str, dict[str, Tensor]], *, source: Path) -> None:
@@ -173,7 +177,7 @@ def restore(state: TrainingState, files: dict[str, dict[str, Tensor]], *, source
     """
     try:
         state.network.load_state_dict(files[MODEL_FILE])
-        state.averaged.load_state_dict(files[AVERAGED_FILE])
+        state.averages.load_state_dict(files[AVERAGED_FILE])
         _restore_optimizer(state.optimizer, files[OPTIMIZER_FILE])
     except (RuntimeError, ValueError, KeyError) as error:
         raise ConfigError(
@@ -284,7 +288,7 @@ def _refuse_non_finite(files: dict[str, dict[str, Tensor]], step: int) -> None:
 def _tensors(state: TrainingState) -> dict[str, dict[str, Tensor]]:
     return {
         MODEL_FILE: _contiguous(state.network.state_dict()),
-        AVERAGED_FILE: _contiguous(state.averaged.state_dict()),
+        AVERAGED_FILE: _contiguous(state.averages.state_dict()),
         OPTIMIZER_FILE: _contiguous(
             {
                 f"{index}.{name}": torch.as_tensor(value)

@@ -4,10 +4,9 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from smplcli.errors import ResourceError, UnstableTrainingError
-from smplcli.models.network import Network
 from smplcli.training.checkpoints import (
     read_checkpoint,
     restore,
@@ -19,6 +18,7 @@ from smplcli.training.logs import LOG_FILE, TrainingLog
 from smplcli.training.run import Run, Through, TrainingState, begin_state
 from smplcli.training.signals import StopRequest, defer_signals
 from smplcli.training.step import StepOutcome, Stepper
+from smplcli.training.validation import Judge
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class _StoppedError(Exception):
     """Validation ended early because the run is to stop."""
 
 
-def run_training(run: Run, progress: Through, *, deadline: float | None = None) -> int:
+def run_training(run: Run, progress: Through, *, deadline: float | None = None) -> range:
     """Train to the recipe's last step, from the newest checkpoint if there is one.
 
     Args:
@@ -47,7 +47,7 @@ def run_training(run: Run, progress: Through, *, deadline: float | None = None) 
         deadline: When training must have stopped, on the monotonic clock.
 
     Returns:
-        The step at which training went on: 0 for a new run.
+        The steps that were taken: from 0 in a new run, none in one that was finished.
 
     Raises:
         IntegrityError: There are checkpoints, and all are damaged.
@@ -58,8 +58,8 @@ def run_training(run: Run, progress: Through, *, deadline: float | None = None) 
     with defer_signals(deadline) as stop:
         training = Training(run, progress, stop)
         first = training.go_on()
-        training.train(first)
-    return first
+        reached = training.train(first)
+    return range(first, reached)
 
 
 class Training:
@@ -76,6 +76,8 @@ class Training:
         self.progress = progress
         self.stop = stop
         self.state: TrainingState = begin_state(run)
+        self.stepper = Stepper(run, self.state)
+        self.judge = Judge(run, self.state, self.stepper)
         self.log = TrainingLog(run.run_dir / LOG_FILE)
         self.saving = 0.0
         """Seconds that writing a checkpoint took."""
@@ -91,29 +93,33 @@ class Training:
         run.history = list(facts["history"]) if run.has_best() else []
         run.skipped, run.rollbacks = list(facts["skipped"]), list(facts["rollbacks"])
         step = int(facts["step"])
-        self.log.rewind(step)
+        if run.ranks.is_first:
+            self.log.rewind(step)
+            steps = run.recipe.schedule.steps
+            remark = "nothing is left to do" if step == steps else "it goes on"
+            logger.info("run has taken %d of %d steps: %s", step, steps, remark)
         if self._validates_at(step) and not any(entry["step"] == step for entry in run.history):
             self._validate(step)
             self._save(step)
         return step
 
-    def train(self, first: int) -> None:
-        """Take the steps from ``first`` on."""
+    def train(self, first: int) -> int:
+        """Take the steps from ``first`` on, and return how many are taken at the end."""
         run, schedule = self.run, self.run.recipe.schedule
-        stepper = Stepper(run, self.state)
         batches = pictures(run, max(first, schedule.lifting_steps))
         longest = 0.0
         for step in self.progress(range(first, schedule.steps), "train"):
             began = time.monotonic()
             is_lifting = step < schedule.lifting_steps
-            outcome = stepper.take(step, None if is_lifting else next(batches))
-            if outcome.is_finite:
+            outcome = self.stepper.take(step, None if is_lifting else next(batches))
+            if outcome.is_finite and run.ranks.is_first:
                 self.log.add(step, outcome.terms)
-            else:
+            elif not outcome.is_finite:
                 self._handle_non_finite(step, outcome)
             longest = max(longest, time.monotonic() - began)
             if self._conclude(step + 1, 2 * longest + 2 * self.saving):
-                break
+                return step + 1
+        return schedule.steps
 
     def _conclude(self, step: int, needed: float) -> bool:
         """Validate and save after a step if it is time, and say whether to stop."""
@@ -138,19 +144,21 @@ class Training:
         return step % every == 0
 
     def _validate(self, step: int) -> bool:
-        """Measure the averaged network; false if there was a reason to stop before the end."""
+        """Measure all weights; false if there was a reason to stop before the end."""
         run = self.run
-        run.ranks.align(self.state.averaged)
-        averaged = cast("Network", self.state.averaged.module).eval()
         try:
-            errors = run.validate(averaged, self._unless_stopped)
+            verdict = self.judge.judge(self._unless_stopped)
         except _StoppedError:
             return False
-        run.history.append({"step": step, **errors})
+        best = verdict.best
+        errors = verdict.errors[best]
+        run.history.append({"step": step, "weights": best, **errors})
         if run.ranks.is_first:
-            self.log.write({"step": step, "validation": errors})
+            facts = {"step": step, "weights": best, "validation": errors}
+            self.log.write({**facts, "by_weights": verdict.errors})
             if run.best_step == step:
-                self._spared(lambda: run.on_best(averaged, step, errors), "best weights")
+                with self.judge.wearing(best) as network:
+                    self._spared(lambda: run.on_best(network, facts), "best weights")
         return True
 
     def _unless_stopped(self, items: Iterable[T], label: str, /) -> Iterator[T]:

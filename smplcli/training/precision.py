@@ -1,12 +1,13 @@
 """What the network computes with: bfloat16 or float32, as it is or compiled."""
 
 from collections.abc import Callable
+from math import ceil
 from typing import Any, TypeVar, cast
 
 import torch
 
 from smplcli.errors import RefusedError
-from smplcli.training.config import ComputeConfig, Precision
+from smplcli.training.config import ComputeConfig, Precision, Recipe
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,6 +21,12 @@ def autocast(precision: Precision, device: torch.device) -> torch.autocast:
 def compiled(function: F, config: ComputeConfig) -> F:
     """A function as torch compiles it at its first call, if that is asked for."""
     return cast("F", torch.compile(function)) if config.compile else function
+
+
+def part_size(recipe: Recipe, processes: int) -> int:
+    """Pictures that pass the network at once, in each of some processes."""
+    own = ceil(recipe.schedule.batch_size / processes)
+    return ceil(own / recipe.compute.accumulate)
 
 
 def compile_failure(error: Exception) -> RefusedError | None:

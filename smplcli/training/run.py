@@ -8,12 +8,12 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import torch
 from torch import nn
 from torch.optim import Adam, Optimizer
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from smplcli.body.layer import BodyLayer, JointsLayer
 from smplcli.datasets.samples import SampleSet
 from smplcli.errors import ConfigError
 from smplcli.models.network import Network
+from smplcli.training.averaging import Averages
 from smplcli.training.config import Recipe
 from smplcli.training.distributed import Ranks
 
@@ -41,8 +41,9 @@ class Run:
     """Errors of a network on the validation split, ``pa_mpjpe`` of which decides which is best;
     its batches go through the second argument, which may end it by an exception."""
 
-    on_best: Callable[[Network, int, dict[str, float]], None]
-    """Called with the averaged network whenever it is the best so far."""
+    on_best: Callable[[Network, dict[str, Any]], None]
+    """Called with the network whenever it is the best so far, and with its ``step``, the kind of
+    ``weights`` that it wears, and their errors in ``validation``."""
 
     has_best: Callable[[], bool]
     """Whether what ``on_best`` wrote is still there; if not, another best is looked for."""
@@ -58,8 +59,8 @@ class Run:
     ranks: Ranks = field(default_factory=Ranks)
     """The processes that train together."""
 
-    history: list[dict[str, float]] = field(default_factory=list)
-    """Validations so far, each with its ``step``."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """Validations so far: errors of the best ``weights`` of each ``step``."""
 
     skipped: list[int] = field(default_factory=list)
     """Steps that changed nothing because a number was not finite."""
@@ -78,8 +79,8 @@ class TrainingState(NamedTuple):
     """Everything of a run that changes from step to step, but for what `Run` lists."""
 
     network: nn.Module
-    averaged: AveragedModel
-    """Same network, weights averaged over the steps so far."""
+    averages: Averages
+    """Of the network's weights over the steps so far."""
 
     optimizer: Optimizer
 
@@ -102,6 +103,4 @@ def begin_state(run: Run) -> TrainingState:
             parameter.requires_grad_(False)
     trainable = [p for p in network.parameters() if p.requires_grad]
     optimizer = Adam(trainable, lr=run.recipe.schedule.learning_rate)
-    decay = get_ema_multi_avg_fn(run.recipe.schedule.average)
-    averaged = AveragedModel(network, multi_avg_fn=decay, use_buffers=True)
-    return TrainingState(network, averaged, optimizer)
+    return TrainingState(network, Averages(network, run.recipe.schedule), optimizer)

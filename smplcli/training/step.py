@@ -9,10 +9,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from smplcli.datasets.samples import Sample
 from smplcli.models.network import Network
+from smplcli.training.averaging import set_training
 from smplcli.training.config import Recipe
 from smplcli.training.distributed import Ranks
 from smplcli.training.lifting import LiftingBatch, draw_lifting_batch
 from smplcli.training.losses import Losses
+from smplcli.training.precision import autocast
 from smplcli.training.run import Run, TrainingState
 from smplcli.training.schedule import learning_rate
 from smplcli.types import Floats
@@ -67,7 +69,7 @@ class Lesson(nn.Module):
     ) -> dict[str, Tensor]:
         network, device = self.network, batch.image.device
         image = batch.image.to(memory_format=torch.channels_last).float() / 255
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with autocast(self.recipe.compute.precision, device):
             seen = network.look(image)
         output = network.answer(seen, batch.keypoints)
         terms: dict[str, Tensor] = losses(output, batch, supervise_parts=supervise_parts)
@@ -105,7 +107,7 @@ class Stepper:
         run, state = self.run, self.state
         # Whatever chance a network asks torch for depends on the step alone.
         torch.manual_seed(_chance(run.recipe.seed, step, run.ranks))
-        run.network.train()
+        set_training(run.network)
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate(run.recipe.schedule, step)
         before = [buffer.clone() for buffer in self._buffers]
@@ -118,14 +120,14 @@ class Stepper:
             torch._foreach_copy_(self._buffers, before)
             return StepOutcome(named, is_finite=False, names=self._suspects(batch))
         state.optimizer.step()
-        state.averaged.update_parameters(run.network)
+        state.averages.update(run.network, step + 1)
         return StepOutcome(named, is_finite=True)
 
     def _descend(self, step: int, batch: Sample | None) -> dict[str, Tensor]:
         """Losses of the step, whose gradient the parameters hold afterwards."""
         run = self.run
-        pictures = None if batch is None else _moved(batch, run.device)
-        bodies = self._bodies(step) if run.recipe.model.keypoints else None
+        pictures = None if batch is None else moved(batch, run.device)
+        bodies = self.bodies(step) if run.recipe.model.keypoints else None
         self.state.optimizer.zero_grad(set_to_none=True)
         terms: dict[str, Tensor] = self.shared(
             pictures,
@@ -135,7 +137,8 @@ class Stepper:
         total(terms).backward()
         return terms
 
-    def _bodies(self, step: int) -> LiftingBatch:
+    def bodies(self, step: int) -> LiftingBatch:
+        """This process's share of the bodies that a step sees without pictures."""
         run = self.run
         key = [run.recipe.seed, LIFTING_STREAM]
         rng = np.random.Generator(np.random.Philox(key=key).jumped(step))
@@ -156,7 +159,7 @@ class Stepper:
         return tuple(self.run.samples.split.field("imgname")[sorted(suspects)].tolist())
 
     def _is_sound(self, batch: Sample, index: int) -> bool:
-        alone = _moved(Sample(*(value[index : index + 1] for value in batch)), self.run.device)
+        alone = moved(Sample(*(value[index : index + 1] for value in batch)), self.run.device)
         self.lesson.eval()
         with torch.no_grad():
             terms = self.lesson(alone, None, supervise_parts=True)
@@ -178,7 +181,8 @@ def _shared(lesson: Lesson, run: Run) -> nn.Module:
     return cast("nn.Module", DistributedDataParallel(lesson, find_unused_parameters=has_unused))
 
 
-def _moved(batch: Sample, device: torch.device) -> Sample:
+def moved(batch: Sample, device: torch.device) -> Sample:
+    """A batch on a device, where it may still be arriving."""
     return Sample(*(value.to(device, non_blocking=True) for value in batch))
 
 

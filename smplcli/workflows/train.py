@@ -58,18 +58,27 @@ class TrainReport:
 
     run_dir: Path
     checkpoint: Path
-    """Averaged weights of the step that did best on the validation split."""
+    """Weights that did best on the validation split."""
 
     resumed_at: int
     """Step at which an earlier, unfinished run went on; 0 for a new run, ``steps`` if there was
     nothing left to do."""
 
+    reached: int
+    """Steps that have been taken; fewer than ``steps`` if the time was over."""
+
     steps: int
     samples: int
-    best: dict[str, float]
-    """Validation errors of the checkpoint, mm: 24 SMPL joints, pelvis root."""
+    best: dict[str, Any]
+    """Validation errors of the checkpoint, mm: 24 SMPL joints, pelvis root; its ``step``, and
+    which ``weights`` it has: ``raw`` ones of the step, or their average ``ema`` or ``swa``."""
 
     validation_samples: int
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all steps have been taken."""
+        return self.reached == self.steps
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-like form."""
@@ -117,14 +126,15 @@ def train(
         ranks.agree(lambda: stack.enter_context(locked(_made(run_dir))))
         ranks.agree(lambda: _claim(run_dir, ground, allow_change))
         run = _run(ground, run_dir, own_device, ranks, workers)
-        resumed_at = run_training(run, progress, deadline=deadline)
+        done = run_training(run, progress, deadline=deadline)
     return TrainReport(
         run_dir=run_dir,
         checkpoint=run_dir / BEST_FILE,
-        resumed_at=resumed_at,
+        resumed_at=done.start,
+        reached=done.stop,
         steps=ground.recipe.schedule.steps,
         samples=len(ground.samples),
-        best=min(run.history, key=lambda entry: entry["pa_mpjpe"]),
+        best=min(run.history, key=lambda entry: entry["pa_mpjpe"], default={}),
         validation_samples=len(ground.validation),
     )
 
@@ -284,9 +294,9 @@ def _versions() -> dict[str, str]:
 
 
 def _save_best(
-    path: Path, provenance: dict[str, Any], network: Network, step: int, errors: dict[str, float]
+    path: Path, provenance: dict[str, Any], network: Network, facts: dict[str, Any]
 ) -> None:
-    save_network(path, network, {**provenance, "step": step, "validation": errors})
+    save_network(path, network, {**provenance, **facts})
 
 
 def _validator(

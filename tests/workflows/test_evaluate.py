@@ -7,7 +7,6 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from torch.optim.swa_utils import AveragedModel
 
 from smplcli.errors import (
     ConfigError,
@@ -19,8 +18,10 @@ from smplcli.errors import (
 from smplcli.models.config import ModelConfig
 from smplcli.models.network import build_network
 from smplcli.models.weights import load_network, save_network
-from smplcli.training.checkpoints import TrainingState, save_checkpoint
-from smplcli.training.config import read_recipe, recipe_to_toml
+from smplcli.training.averaging import Averages
+from smplcli.training.checkpoints import save_checkpoint
+from smplcli.training.config import ScheduleConfig, read_recipe, recipe_to_toml
+from smplcli.training.run import TrainingState
 from smplcli.workflows import evaluate as workflow
 from smplcli.workflows.evaluate import EvaluationOptions
 from tests.evaluation.prepared import ARGUE, WALK, write_prepared, write_truth
@@ -266,11 +267,11 @@ def test_a_batch_of_nobody_is_refused(data, checkpoint):
 def step_folder(tmp_path, checkpoint):
     """A checkpoint as training leaves it, whose averaged weights are another network's."""
     network = load_network(checkpoint).network
-    averaged = AveragedModel(network)
-    with torch.no_grad():
-        averaged.module.mean_rot6d.add_(0.3)
+    averages = Averages(network, ScheduleConfig())
+    averages.update(network, 1)
+    averages.by_kind["ema"].state_dict()["mean_rot6d"].add_(0.3)
     optimizer = torch.optim.SGD(network.parameters())
-    save_checkpoint(tmp_path, 7, TrainingState(network, averaged, optimizer), {})
+    save_checkpoint(tmp_path, 7, TrainingState(network, averages, optimizer), {})
     recipe = read_recipe("demo").model_copy(update={"model": TINY})
     (tmp_path / "config.toml").write_text(recipe_to_toml(recipe))
     return tmp_path / "checkpoints/step_00000007"
