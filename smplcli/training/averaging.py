@@ -73,7 +73,7 @@ class Average:
     def keep_buffers(self, network: nn.Module) -> None:
         """Keep what was measured while the network wore these weights."""
         for name, value in network.state_dict().items():
-            if name not in self._parameters:
+            if name not in self._parameters and value.is_floating_point():
                 self._tensors[name] = value.detach().clone()
 
     def state_dict(self) -> dict[str, Tensor]:
