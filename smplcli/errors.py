@@ -73,5 +73,11 @@ class ResourceError(SmplCliError, OSError):
     exit_code = 6
 
 
+class LostProcessError(SmplCliError, RuntimeError):
+    """One of the processes that work together has died."""
+
+    exit_code = 6
+
+
 class ShapeError(ValueError):
     """An array has the wrong shape: a bug of the caller, so its traceback stays."""

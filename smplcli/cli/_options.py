@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
 DATA_VARIABLE = "SMPLCLI_DATA"
 
 TargetArgument = Annotated[
@@ -47,3 +49,27 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object instead of a table.")
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+
+
+def seconds(text: str) -> float:
+    """Seconds of a duration: ``90``, ``90m``, ``47h``, ``2d``, ``1:30:00``, ``1-12:00:00``."""
+    days, dash, clock = text.rpartition("-")
+    number, unit = text[:-1], text[-1:]
+    try:
+        if ":" in text:
+            parts = [int(part) for part in clock.split(":")]
+            hours, minutes, rest = [0] * (3 - len(parts)) + parts
+            total = 86400.0 * int(days if dash else 0) + 3600 * hours + 60 * minutes + rest
+        elif unit in UNITS:
+            total = float(number) * UNITS[unit]
+        else:
+            total = float(text)
+    except ValueError as error:
+        raise _no_duration(text) from error
+    if not 0 < total < float("inf"):
+        raise _no_duration(text)
+    return total
+
+
+def _no_duration(text: str) -> typer.BadParameter:
+    return typer.BadParameter(f"{text!r} is no duration such as 90m, 47h, 2d or 1:30:00")

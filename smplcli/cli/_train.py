@@ -1,16 +1,35 @@
 """`smplcli train`."""
 
+import os
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from smplcli.cli._options import BodyOption, DataOption, DeviceOption, JsonOption
-from smplcli.cli._output import METRIC_COLUMNS, note, print_result, print_table, show_progress
-from smplcli.cli._work import open_project
+from smplcli.cli._options import (
+    DATA_VARIABLE,
+    BodyOption,
+    DeviceOption,
+    JsonOption,
+    seconds,
+)
+from smplcli.cli._output import (
+    METRIC_COLUMNS,
+    is_first_process,
+    note,
+    print_result,
+    print_table,
+    show_progress,
+)
 
 if TYPE_CHECKING:
     from smplcli.workflows.train import TrainReport
+
+GOING_ON, SEVERAL = "Going on, and stopping in time", "Several processes"
+STOPPED = 143
+"""Exit code of a run that was stopped before its end, its state saved."""
 
 
 def train(
@@ -19,33 +38,126 @@ def train(
         str | None,
         typer.Option(metavar="NAME|FILE", help="Recipe that comes with smplcli, or a TOML file."),
     ] = None,
-    data: DataOption = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            envvar=DATA_VARIABLE,
+            help="Folder written by 'smplcli prepare'; give it several times to train on several, "
+            "by the shares of the recipe's mix.  [default: the newest of each source]",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Run folder.  [default: a new one of the project]"),
+        typer.Option(
+            metavar="DIR",
+            help="Run folder.  [default: of the recipe's unfinished run, else a new one]",
+        ),
     ] = None,
     body: BodyOption = None,
     device: DeviceOption = "auto",
     workers: Annotated[
         int, typer.Option(metavar="N", min=0, help="Processes that decode and augment.")
     ] = 0,
+    resume: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|must|never|DIR",
+            rich_help_panel=GOING_ON,
+            help="Go on with an unfinished run if there is one, or must be, or never; or with the "
+            "run of this folder.",
+        ),
+    ] = "auto",
+    allow_change: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY",
+            rich_help_panel=GOING_ON,
+            help="Go on though this differs: a key of the recipe, data or body. Repeatable.",
+        ),
+    ] = None,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            metavar="TIME",
+            parser=seconds,
+            rich_help_panel=GOING_ON,
+            help="Stop in time, saved, with exit code 143: 90m, 47h, 2d, 1:30:00.",
+        ),
+    ] = None,
+    nproc: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            rich_help_panel=SEVERAL,
+            help="Train in N processes on this machine, each on a GPU of its own if there are.",
+        ),
+    ] = 1,
+    max_restarts: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            rich_help_panel=SEVERAL,
+            help="Go on by itself up to N times when a process has died.",
+        ),
+    ] = 0,
+    stop_at: Annotated[float | None, typer.Option(hidden=True)] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a network. If it was interrupted, the same command goes on from there."""
-    project, data = open_project(data)
+    from smplcli.workflows.outputs import choose_run_dir
+    from smplcli.workflows.project import find_project
+    from smplcli.workflows.training_data import training_data
+
+    project = find_project(data[0] if data else None)
+    note(project.notice)
+    folders = training_data(project, data or [])
+    for folder in folders:
+        note(f"data: {folder}")
     settings = project.settings
     recipe = recipe or settings.train.recipe
-    body = body or settings.body.path
+    out = choose_run_dir(settings.paths.runs, recipe, out=out, resume=resume)
+    note(f"run: {out}")
+    if time_limit is not None:
+        stop_at = time.time() + time_limit
+    if (nproc > 1 or max_restarts) and "RANK" not in os.environ:
+        _launch(out, stop_at, nproc=nproc, max_restarts=max_restarts)
+        return
 
-    from smplcli.workflows.outputs import default_run_dir
     from smplcli.workflows.train import train as run
 
-    out = out or default_run_dir(settings.paths.runs, recipe)
-    note(f"run: {out}")
     report = run(
-        data, out, recipe=recipe, body=body, device=device, workers=workers, progress=show_progress
+        folders,
+        out,
+        recipe=recipe,
+        body=body or settings.body.path,
+        device=device,
+        workers=workers,
+        allow_change=allow_change or (),
+        deadline=None if stop_at is None else time.monotonic() + stop_at - time.time(),
+        progress=show_progress,
     )
-    print_result(report, _print_report, as_json=as_json)
+    if is_first_process() and report.is_finished:
+        print_result(report, _print_report, as_json=as_json)
+    if not report.is_finished and "RANK" not in os.environ:
+        raise typer.Exit(STOPPED)
+
+
+def _launch(out: Path, stop_at: float | None, *, nproc: int, max_restarts: int) -> None:
+    """Run this command in several processes that go on with the same run."""
+    from smplcli.training.launch import launch
+    from smplcli.workflows.outputs import is_complete_run
+
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // nproc)))
+    limit = [] if stop_at is None else ["--stop-at", str(stop_at)]
+    # What is given twice counts the last time.
+    last = ["--out", str(out), "--resume", "auto", "--nproc", "1", "--max-restarts", "0", *limit]
+    code = launch([*sys.argv[1:], *last], processes=nproc, max_restarts=max_restarts)
+    if code or not is_complete_run(out):
+        raise typer.Exit(code or STOPPED)
 
 
 def _print_report(report: "TrainReport") -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
-from smplcli.errors import ConfigError, SmplCliError
+from smplcli.errors import ConfigError, LostProcessError, SmplCliError
 from smplcli.training.config import Recipe
 
 T = TypeVar("T")
@@ -136,5 +136,21 @@ def trained_together(device: torch.device) -> Iterator[tuple[Ranks, torch.device
     distributed.init_process_group(backend, timeout=TIMEOUT)
     try:
         yield Ranks(distributed.get_rank(), distributed.get_world_size()), device
+    except RuntimeError as error:
+        if not _is_loss(error):
+            raise
+        raise LostProcessError(
+            "another process of this run has ended",
+            hint="What it said, or the system's log, tells why; the same command goes on from "
+            "the last checkpoint.",
+        ) from error
     finally:
         distributed.destroy_process_group()
+
+
+def _is_loss(error: RuntimeError) -> bool:
+    """Whether the processes could no longer talk to each other."""
+    text = str(error)
+    return isinstance(error, distributed.DistBackendError) or any(
+        sign in text for sign in ("Connection closed by peer", "Connection reset", "gloo")
+    )

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from smplcli.errors import ConfigError
+from smplcli.errors import ConfigError, MissingFileError, OutputExistsError
+from smplcli.training.checkpoints import STATE_FILE, checkpoints
 from smplcli.training.config import read_recipe
 from smplcli.training.resume import is_finished
 from smplcli.workflows.prepared_folder import PLAN_FILE
@@ -68,6 +69,65 @@ def default_run_dir(runs_dir: Path, recipe: str) -> Path:
     return unfinished_run(runs_dir, recipe) or next_free(runs_dir, Path(recipe).stem)
 
 
+def choose_run_dir(runs_dir: Path, recipe: str, *, out: Path | None, resume: str) -> Path:
+    """Folder of the run that is wanted.
+
+    Args:
+        runs_dir: Folder of all runs.
+        recipe: Name of a shipped recipe, or a TOML file.
+        out: Folder that the user named.
+        resume: ``auto`` goes on with an unfinished run, ``must`` needs one, ``never`` begins; any
+            other text is the folder of a run, or of its newest checkpoint.
+
+    Raises:
+        ConfigError: The recipe has mistakes, or two folders are named.
+        MissingFileError: There is no run to go on with.
+        OutputExistsError: There is one, and none was to be.
+    """
+    if resume in ("auto", "never"):
+        default = default_run_dir(runs_dir, recipe) if resume == "auto" else None
+        chosen = out or default or next_free(runs_dir, Path(recipe).stem)
+        if resume == "never" and (chosen / CONFIG_FILE).exists():
+            raise OutputExistsError(
+                f"run folder holds a run: {chosen}",
+                hint="Choose another with --out, or go on with it by leaving --resume never out.",
+            )
+        return chosen
+    if resume == "must":
+        found = out or unfinished_run(runs_dir, recipe)
+    elif out is not None:
+        raise ConfigError("--out and --resume both name a folder", hint="Give one of them.")
+    else:
+        found = run_of(Path(resume))
+    if found is None or not checkpoints(found):
+        place = f"of {Path(recipe).stem} in {runs_dir}" if found is None else str(found)
+        raise MissingFileError(
+            f"no run to go on with: {place}", hint="Leave --resume out to begin one."
+        )
+    return found
+
+
+def run_of(folder: Path) -> Path:
+    """The run that a folder is, or whose newest checkpoint it is.
+
+    Raises:
+        MissingFileError: There is no such folder.
+        ConfigError: It is a checkpoint after which its run has written others.
+    """
+    if not folder.is_dir():
+        raise MissingFileError(f"run folder not found: {folder}")
+    if not (folder / STATE_FILE).is_file():
+        return folder
+    run_dir = folder.absolute().parents[1]
+    newest = checkpoints(run_dir)[0]
+    if newest != folder.absolute():
+        raise ConfigError(
+            f"the run has written newer checkpoints: {newest}",
+            hint=f"Move those after {folder.name} away to go on from it.",
+        )
+    return run_dir
+
+
 def unfinished_run(runs_dir: Path, recipe: str) -> Path | None:
     """The last run of a recipe, if it has steps to take.
 
@@ -76,10 +136,16 @@ def unfinished_run(runs_dir: Path, recipe: str) -> Path | None:
     """
     name = Path(recipe).stem
     last = runs_dir / f"{name}-{last_number(runs_dir, name)}"
-    config = last / CONFIG_FILE
-    if not config.is_file():
-        return None
-    return None if is_finished(last, read_recipe(str(config)).schedule.steps) else last
+    return last if (last / CONFIG_FILE).is_file() and not is_complete_run(last) else None
+
+
+def is_complete_run(run_dir: Path) -> bool:
+    """Whether a run has taken all steps of its recipe.
+
+    Raises:
+        ConfigError: Its own copy of the recipe has mistakes.
+    """
+    return is_finished(run_dir, read_recipe(str(run_dir / CONFIG_FILE)).schedule.steps)
 
 
 def default_evaluation_dir(target: Path, split: str) -> Path | None:

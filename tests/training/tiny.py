@@ -124,7 +124,7 @@ def forked(function, *args):
         code = 0
     except KeyboardInterrupt:
         code = 128 + signal.SIGINT
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - a child must never go on as the test
         traceback.print_exc(file=sys.stderr)
     finally:
         os._exit(code)
