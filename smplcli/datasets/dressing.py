@@ -1,5 +1,6 @@
 """Synthetic people dressed and drawn: from a posed body to the pixels that it covers."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -89,9 +90,11 @@ class Wardrobe:
 
     Args:
         model: The body.
+        is_tight: Whether clothes are only painted on.
     """
 
-    def __init__(self, model: BodyModel) -> None:
+    def __init__(self, model: BodyModel, *, is_tight: bool = False) -> None:
+        self._is_tight = is_tight
         self._skeleton = BodyLayer(model).skeleton
         self._faces = torch.from_numpy(model.faces)
         self._rest = torch.from_numpy(model.v_template).float()
@@ -104,6 +107,8 @@ class Wardrobe:
     def draw(self, rng: np.random.Generator, body: Body, view: View, light: Light) -> Layer:
         """A body in random clothes."""
         look = draw_look(rng, self._marks)
+        if self._is_tight:
+            look = replace(look, garments=frozenset(), looseness={})
         garments = draw_garments(rng, self._marks, look.garments)
         mesh = self._dress(body, look, garments)
         size = (CROP_SIZE, CROP_SIZE)

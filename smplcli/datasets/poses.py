@@ -135,18 +135,36 @@ def _z_up_to_y_up(root: Floats) -> Floats:
     return rotmat_to_aa(turn @ aa_to_rotmat(torch.from_numpy(root))).numpy()
 
 
-def draw_pose(rng: np.random.Generator, clips: Clips) -> Floats:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posing:
+    """What people do, and from where they are seen."""
+
+    made_up: float = BUILT_IN_SHARE
+    """Share of made-up poses where there are clips."""
+
+    is_seated: bool = False
+    """Whether all made-up poses are seated ones."""
+
+    lying: float = LYING_SHARE
+    steep: float = STEEP_SHARE
+
+
+ANY_POSE = Posing()
+
+
+def draw_pose(rng: np.random.Generator, clips: Clips, posing: Posing = ANY_POSE) -> Floats:
     """A pose in front of a camera: any yaw, some pitch and roll, mirrored half of the time.
 
     Args:
         rng: Source of chance.
         clips: Clips to choose from, evenly by clip; none for made-up poses only.
+        posing: What people do.
 
     Returns:
         (24, 3, 3) rotation matrices, the root in camera axes.
     """
-    if not clips or rng.random() < BUILT_IN_SHARE:
-        pose = made_up_pose(rng)
+    if not clips or rng.random() < posing.made_up:
+        pose = made_up_pose(rng, is_seated=posing.is_seated)
     else:
         clip = clips[int(rng.integers(len(clips)))]
         pose = clip[rng.integers(len(clip))]
@@ -155,15 +173,15 @@ def draw_pose(rng: np.random.Generator, clips: Clips) -> Floats:
         rotmat[1:22] = rotmat[1:22] @ _rotmat(rng.normal(0, JITTER, (21, 3)))
     if rng.random() < 0.5:
         rotmat = mirror_rotmat(torch.from_numpy(rotmat)).numpy()[list(SMPL_MIRROR)]
-    if rng.random() < LYING_SHARE:
+    if rng.random() < posing.lying:
         rotmat[0] = _turn("x", rng.choice([-1, 1]) * np.pi / 2 + rng.normal(0, 0.2)) @ rotmat[0]
-    rotmat[0] = _view(rng) @ rotmat[0]
+    rotmat[0] = _view(rng, posing.steep) @ rotmat[0]
     return rotmat
 
 
-def _view(rng: np.random.Generator) -> Floats:
+def _view(rng: np.random.Generator, steep_share: float) -> Floats:
     """Rotation (3, 3) from a y-up world with any yaw to the axes of a camera."""
-    steep = rng.random() < STEEP_SHARE
+    steep = rng.random() < steep_share
     pitch = rng.uniform(-STEEPEST, STEEPEST) if steep else rng.normal(0, PITCH)
     yaw = rng.uniform(-np.pi, np.pi)
     return _turn("z", rng.normal(0, ROLL)) @ _turn("x", np.pi + pitch) @ _turn("y", yaw)
@@ -196,9 +214,9 @@ LIMITS = {
 """Range of each turn, radians, about x, y and z, for the left side (hips: z opens the legs)."""
 
 
-def made_up_pose(rng: np.random.Generator) -> Floats:
+def made_up_pose(rng: np.random.Generator, *, is_seated: bool = False) -> Floats:
     """A pose (24, 3), axis-angle, within `LIMITS`: standing, walking, sitting, crouching."""
-    legs = _LEGS[rng.integers(len(_LEGS))](rng)
+    legs = (_sitting if is_seated else _LEGS[rng.integers(len(_LEGS))])(rng)
     pose = np.zeros((NUM_JOINTS, 3))
     lean = rng.normal([0.05, 0, 0], [0.12, 0.12, 0.06])
     for name in ("spine1", "spine2", "spine3"):

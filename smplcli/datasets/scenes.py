@@ -4,6 +4,7 @@ The picture is the stored crop itself, seen by the camera of a larger picture, s
 point need not lie inside it.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ from smplcli.datasets.dressing import Body, View, Wardrobe
 from smplcli.datasets.joint_orders import reorder_joints
 from smplcli.datasets.occluders import draw_occluders, hide_below
 from smplcli.datasets.photography import cast_shadow, cut_off, draw_light, paste, photograph
-from smplcli.datasets.poses import Clips, draw_pose
+from smplcli.datasets.poses import ANY_POSE, Clips, Posing, draw_pose
 from smplcli.datasets.schema import CONTEXT, CROP_SIZE
 from smplcli.datasets.shards import PreparedSample
 from smplcli.detection.movenet import PersonDetector
@@ -63,6 +64,25 @@ over the size of the person."""
 SURE_KEYPOINT = 0.2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occasion:
+    """Who is photographed, and what is in the way."""
+
+    posing: Posing = ANY_POSE
+    is_tight: bool = False
+    """Whether clothes are only painted on."""
+
+    cut_off: float = 1.0
+    """How many of the usual shares of people are cut off below."""
+
+    other_person: float = OTHER_PERSON_SHARE
+    occluder: float = OCCLUDER_SHARE
+    edge: float = EDGE_SHARE
+
+
+ANY_OCCASION = Occasion()
+
+
 class Shot(NamedTuple):
     """What is known of a picture."""
 
@@ -82,12 +102,19 @@ class Studio:
         model: The body.
         clips: Poses; none for made-up poses only.
         photos: Backgrounds, RGB; none for generated ones only.
+        occasion: What is photographed.
     """
 
-    def __init__(self, model: BodyModel, clips: Clips, photos: PhotoLibrary | None) -> None:
+    def __init__(
+        self,
+        model: BodyModel,
+        clips: Clips,
+        photos: PhotoLibrary | None,
+        occasion: Occasion = ANY_OCCASION,
+    ) -> None:
         self._layer, self._joints = BodyLayer(model), JointsLayer(model)
-        self._wardrobe = Wardrobe(model)
-        self._clips, self._photos = clips, photos
+        self._wardrobe = Wardrobe(model, is_tight=occasion.is_tight)
+        self._clips, self._photos, self._occasion = clips, photos, occasion
         self._detector = PersonDetector(longest_sides=(CROP_SIZE,), threads=1)
 
     @torch.inference_mode()
@@ -95,12 +122,12 @@ class Studio:
         """One person, perhaps others, and all labels of the one."""
         focal = 0.5 / np.tan(np.radians(rng.uniform(*FIELD_OF_VIEW)) / 2)
         body = self._draw_body(rng, _draw_place(rng, focal))
-        view, is_cut_off = _frame(rng, body, focal)
+        view, is_cut_off = _frame(rng, body, focal, self._occasion.cut_off)
         image = draw_background(rng, self._photos, CROP_SIZE)
         light = draw_light(rng, image)
         layer = self._wardrobe.draw(rng, body, view, light)
         layers = [layer]
-        if rng.random() < OTHER_PERSON_SHARE and (other := self._draw_other(rng, body)):
+        if rng.random() < self._occasion.other_person and (other := self._draw_other(rng, body)):
             layers.append(self._wardrobe.draw(rng, other, view, light))
             if other.transl[2] > body.transl[2]:
                 layers.reverse()
@@ -108,20 +135,20 @@ class Studio:
             cast_shadow(rng, image, layer.mask)
         for colours, mask in layers:
             image = paste(rng, image, colours, mask)
-        if rng.random() < OCCLUDER_SHARE:
+        if rng.random() < self._occasion.occluder:
             draw_occluders(rng, image, layer.mask, self._photos)
         keypoints = view.project(body.joints3d[NUM_JOINTS:] + body.transl)
         in_crop = (keypoints > -0.5) & (keypoints < CROP_SIZE - 0.5)
         inside = np.asarray(in_crop.all(axis=1))
         if is_cut_off and rng.random() < TABLE_SHARE:
             hide_below(rng, image, self._photos)
-        elif is_cut_off or rng.random() < EDGE_SHARE:
+        elif is_cut_off or rng.random() < self._occasion.edge:
             inside &= cut_off(rng, image, keypoints, below=is_cut_off)
         picture = photograph(rng, image)
         return self._label(imgname, picture, Shot(body, view, keypoints, inside))
 
     def _draw_body(self, rng: np.random.Generator, pelvis: Floats) -> Body:
-        full_pose = torch.from_numpy(draw_pose(rng, self._clips)).float()
+        full_pose = torch.from_numpy(draw_pose(rng, self._clips, self._occasion.posing)).float()
         width = WIDE_BODY if rng.random() < WIDE_BODY_SHARE else 1.0
         betas = torch.from_numpy(rng.normal(size=NUM_BETAS) * width).float()
         posed = self._layer(full_pose[None], betas[None]).vertices[0]
@@ -190,7 +217,9 @@ def _draw_place(rng: np.random.Generator, focal: float) -> Floats:
     return np.array([aside, down, depth])
 
 
-def _frame(rng: np.random.Generator, body: Body, focal: float) -> tuple[View, bool]:
+def _frame(
+    rng: np.random.Generator, body: Body, focal: float, cut_off_share: float
+) -> tuple[View, bool]:
     """The camera of a crop around the joints that the picture shows; whether those are not all.
 
     Where they are not, the person's square ends where the picture does, below the last of them.
@@ -198,9 +227,9 @@ def _frame(rng: np.random.Generator, body: Body, focal: float) -> tuple[View, bo
     kept, is_cut_off = len(COCO17_JOINTS), False
     chance = rng.random()
     for share, count in CUT_OFF:
-        if 0 <= chance < share:
+        if 0 <= chance < share * cut_off_share:
             kept, is_cut_off = count, True
-        chance -= share
+        chance -= share * cut_off_share
     placed = body.joints3d[NUM_JOINTS : NUM_JOINTS + kept] + body.transl
     seen = focal * placed[:, :2] / placed[:, 2:]
     low, high = seen.min(axis=0), seen.max(axis=0)
