@@ -7,10 +7,10 @@ import platform
 
 import torch
 
-from tests.benchmarks import body, metrics, network, prepare, rendering, startup
+from tests.benchmarks import body, metrics, network, predict, prepare, rendering, startup
 from tests.benchmarks.duel import fight
 
-MODULES = (startup, metrics, body, rendering, prepare, network)
+MODULES = (startup, metrics, body, rendering, prepare, network, predict)
 ROW = "{:<54} {:>9} {:>9} {:>7} {:>6}  {}"
 
 

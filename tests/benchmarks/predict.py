@@ -1,0 +1,79 @@
+"""A folder of large photos from files to file, beside its stages alone and beside plainer ways."""
+
+import atexit
+import functools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from smplcli.files import asset
+from smplcli.images import read_image
+from smplcli.workflows.bodies import BodyEstimator, Subject
+from smplcli.workflows.finders import choose_finder
+from smplcli.workflows.predict import predict
+from smplcli.workflows.predict_run import AUTO_BATCH, SHIPPED_NETWORK
+from tests.benchmarks.duel import Duel
+
+SIZE = (1920, 1080)
+NUM_PHOTOS = 40
+REACH = 0.8
+"""Of what the stages alone would let pass, were nothing lost between them."""
+
+
+def duels() -> Iterator[Duel]:
+    """The whole of it beside its parts, beside one person after the other, and with drawings."""
+    folder = Path(tempfile.mkdtemp(prefix="smplcli-bench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    photos = _write_photos(folder / "photos")
+    run = functools.partial(predict, folder / "photos", folder / "preds.npz", overwrite=True)
+    threads = torch.get_num_threads()
+    job = f"predict {NUM_PHOTOS} photos of {SIZE[0]} x {SIZE[1]}, lite"
+    yield Duel(
+        f"{job}, {threads} thread{'s' * (threads > 1)}",
+        run,
+        "decode, detect, crop, network, body alone, one thread",
+        functools.partial(_stages, photos, AUTO_BATCH["cpu"]),
+        reach=REACH * threads,
+    )
+    yield Duel(job, run, "one person after the other", functools.partial(_stages, photos, 1))
+    yield Duel(
+        job, run, "the same with overlays", functools.partial(run, overlay_dir=folder / "drawn")
+    )
+
+
+def _write_photos(folder: Path) -> list[Path]:
+    """The shipped photos, enlarged and shifted so that no two are the same."""
+    folder.mkdir()
+    shipped = [read_image(x, orientation="displayed") for x in sorted(asset("photos").iterdir())]
+    paths = [folder / f"{number:03d}.jpg" for number in range(NUM_PHOTOS)]
+    for number, path in enumerate(paths):
+        photo = np.roll(shipped[number % len(shipped)], 10 * number, axis=1)
+        large = cv2.resize(photo[..., ::-1], SIZE, interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(path), large, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    return paths
+
+
+def _stages(photos: list[Path], batch_size: int) -> None:
+    """What has to be done, in a loop that does nothing else, in one thread."""
+    threads = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    estimator = BodyEstimator(asset(SHIPPED_NETWORK), None, torch.device("cpu"))
+    names = [str(photo) for photo in photos]
+    find, _ = choose_finder(names, boxes=None, whole_image=False, min_score=0.2, max_people=None)
+    people: list[Subject] = []
+    for index, photo in enumerate(photos):
+        image = read_image(photo, orientation="displayed")
+        people += [
+            estimator.cut_out(image, person, image_index=index, person_id=number)
+            for number, person in enumerate(find(index, image))
+        ]
+    for start in range(0, len(people), batch_size):
+        estimator.estimate(people[start : start + batch_size])
+    torch.set_num_threads(threads[0])
+    cv2.setNumThreads(threads[1])
