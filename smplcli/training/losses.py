@@ -74,6 +74,26 @@ class Losses(nn.Module):
         )
 
 
+def label_shares(part: Sample, whole: Sample) -> dict[str, Tensor]:
+    """Share of the labels of a batch that a part of it has, by the name of each loss.
+
+    The losses of the parts, each times its share, add up to those of the whole batch.
+    """
+    counts = [
+        {
+            "smpl": batch.has_smpl.sum(),
+            "keypoints2d": batch.gt_keypoints2d[..., 2].sum(),
+            "parts": (batch.part_map >= 0).sum(),
+            "camera": batch.has_smpl.new_tensor(len(batch.row)),
+        }
+        for batch in (part, whole)
+    ]
+    own, every = ({k: shared_count(v) for k, v in count.items()} for count in counts)
+    shares = {kind: own[kind] / every[kind] for kind in own}
+    bodies = shares.pop("smpl")
+    return shares | dict.fromkeys(("pose", "betas", "joints3d", "vertices"), bodies)
+
+
 def pose_error(rotmat: Tensor, gt_rotmat: Tensor) -> Tensor:
     """Squared distance of rotation matrices (B, 24, 3, 3), mean over joints: (B,)."""
     return (rotmat - gt_rotmat).square().sum((-1, -2)).mean(1)

@@ -33,7 +33,7 @@ def compile_failure(error: Exception) -> RefusedError | None:
     """What to tell if an error came from compiling; ``None`` if it did not."""
     if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
         return None
-    reason = str(error).strip().partition("\n")[0]
+    reason = " ".join(str(error).split("\n")[:2])
     return RefusedError(
         f"torch cannot compile the network here: {reason}",
         hint="Leave [compute] compile out, or install what it names.",

@@ -1,5 +1,6 @@
 """One optimizer step, which is not taken where a number is not finite."""
 
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -13,8 +14,8 @@ from smplcli.training.averaging import set_training
 from smplcli.training.config import Recipe
 from smplcli.training.distributed import Ranks
 from smplcli.training.lifting import LiftingBatch, draw_lifting_batch
-from smplcli.training.losses import Losses
-from smplcli.training.precision import autocast
+from smplcli.training.losses import Losses, label_shares
+from smplcli.training.precision import autocast, compile_failure, compiled
 from smplcli.training.run import Run, TrainingState
 from smplcli.training.schedule import learning_rate
 from smplcli.types import Floats
@@ -45,9 +46,15 @@ class Lesson(nn.Module):
         self.network = network
         # Not a submodule: its buffers are constants, which nobody needs to send around.
         self._losses = (losses,)
+        self._look = compiled(network.look, recipe.compute)
 
     def forward(
-        self, pictures: Sample | None, bodies: LiftingBatch | None, *, supervise_parts: bool
+        self,
+        pictures: Sample | None,
+        bodies: LiftingBatch | None,
+        *,
+        supervise_parts: bool,
+        whole: Sample | None = None,
     ) -> dict[str, Tensor]:
         """Weighted losses of a batch, by name; their sum is to be minimised.
 
@@ -55,27 +62,29 @@ class Lesson(nn.Module):
             pictures: People in pictures, if the step sees any.
             bodies: Poses without pictures, for networks that take keypoints.
             supervise_parts: Whether the part maps are still supervised.
+            whole: The batch that the pictures are a part of, if they are.
         """
         (losses,) = self._losses
         terms: dict[str, Tensor] = {}
         if pictures is not None:
-            terms = self._picture_losses(losses, pictures, supervise_parts=supervise_parts)
+            terms = self._picture_losses(losses, pictures, whole, supervise_parts=supervise_parts)
         if bodies is not None:
             terms["lifting"] = losses.lifting(*self.network.lift(bodies.keypoints), bodies)
         return terms
 
     def _picture_losses(
-        self, losses: Losses, batch: Sample, *, supervise_parts: bool
+        self, losses: Losses, batch: Sample, whole: Sample | None, *, supervise_parts: bool
     ) -> dict[str, Tensor]:
         network, device = self.network, batch.image.device
         image = batch.image.to(memory_format=torch.channels_last).float() / 255
         with autocast(self.recipe.compute.precision, device):
-            seen = network.look(image)
+            seen = self._look(image)
+        shares = {} if whole is None else label_shares(batch, whole)
         output = network.answer(seen, batch.keypoints)
-        terms: dict[str, Tensor] = losses(output, batch, supervise_parts=supervise_parts)
+        terms = _shared_out(losses(output, batch, supervise_parts=supervise_parts), shares)
         if self.recipe.model.keypoints:
             unaided = losses(network.answer(seen), batch, supervise_parts=False)
-            terms["unaided"] = self.recipe.losses.unaided * total(unaided)
+            terms["unaided"] = self.recipe.losses.unaided * total(_shared_out(unaided, shares))
         return terms
 
 
@@ -129,13 +138,30 @@ class Stepper:
         pictures = None if batch is None else moved(batch, run.device)
         bodies = self.bodies(step) if run.recipe.model.keypoints else None
         self.state.optimizer.zero_grad(set_to_none=True)
-        terms: dict[str, Tensor] = self.shared(
-            pictures,
-            bodies,
-            supervise_parts=step < run.recipe.losses.parts_until * run.recipe.schedule.steps,
-        )
-        total(terms).backward()
+        supervise = step < run.recipe.losses.parts_until * run.recipe.schedule.steps
+        terms: dict[str, Tensor] = {}
+        for part in _parts(pictures, run.recipe.compute.accumulate):
+            whole = None if part is pictures else pictures
+            found = self._forward(part, bodies, supervise_parts=supervise, whole=whole)
+            total(found).backward()
+            bodies = None  # once
+            for name, term in found.items():
+                terms[name] = terms.get(name, 0) + term.detach()
         return terms
+
+    def _forward(self, *batches: object, **options: object) -> dict[str, Tensor]:
+        """The losses.
+
+        Raises:
+            RefusedError: The network is to be compiled and cannot be.
+        """
+        try:
+            return cast("dict[str, Tensor]", self.shared(*batches, **options))
+        except RuntimeError as error:
+            failure = compile_failure(error)
+            if failure is None:
+                raise
+            raise failure from error
 
     def bodies(self, step: int) -> LiftingBatch:
         """This process's share of the bodies that a step sees without pictures."""
@@ -165,6 +191,19 @@ class Stepper:
             terms = self.lesson(alone, None, supervise_parts=True)
         self.lesson.train()
         return bool(total(terms).isfinite())
+
+
+def _parts(batch: Sample | None, count: int) -> Iterator[Sample | None]:
+    """A batch in so many parts, or fewer if it is small."""
+    if batch is None or count == 1:
+        yield batch
+        return
+    for values in zip(*(value.chunk(count) for value in batch), strict=True):
+        yield Sample(*values)
+
+
+def _shared_out(terms: dict[str, Tensor], shares: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: term * shares.get(name, 1.0) for name, term in terms.items()}
 
 
 def total(terms: dict[str, Tensor]) -> Tensor:
