@@ -25,6 +25,9 @@ from tests.benchmarks.duel import Duel
 
 FRAME = (1920, 1080)
 NUM_FRAMES = 64
+NUM_MANY = 640
+"""Frames that are shared out among processes: enough for what only one of them does to be little."""
+
 SQUARE = 600.0
 """Side of a person's square, pixels: somebody who fills half of the frame's height."""
 
@@ -37,7 +40,7 @@ def duels() -> Iterator[Duel]:
     folder = Path(tempfile.mkdtemp(prefix="smplcli-bench-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     frames = _write_frames(folder / "raw")
-    workflow.SHARD_SIZE = NUM_FRAMES // 4  # enough pieces for two processes
+    workflow.SHARD_SIZE = NUM_MANY // 8  # enough pieces for two processes
     out = folder / "out"
     decode = functools.partial(_decode_all, frames)
     for parts in (False, True):
@@ -46,13 +49,14 @@ def duels() -> Iterator[Duel]:
             functools.partial(_prepare, folder / "raw", out, parts=parts, jobs=1),
             "decode them",
             decode,
-            reach=None if parts else 0.85,
+            reach=0.85,
         )
+    many = _repeat_frames(folder / "raw", folder / "many")
     yield Duel(
-        f"prepare {NUM_FRAMES} frames, two jobs",
-        functools.partial(_prepare, folder / "raw", out, parts=True, jobs=2),
+        f"prepare {NUM_MANY} frames, two jobs",
+        functools.partial(_prepare, many, out, parts=True, jobs=2),
         "one job",
-        functools.partial(_prepare, folder / "raw", out, parts=True, jobs=1),
+        functools.partial(_prepare, many, out, parts=True, jobs=1),
         reach=1.9,
     )
     stores: tuple[Store, ...] = ("jpeg", "raw")
@@ -107,6 +111,19 @@ def _write_frames(folder: Path) -> list[Path]:
         cam_int=np.tile(camera, (NUM_FRAMES, 1, 1)),
     )
     return [folder / name for name in names]
+
+
+def _repeat_frames(root: Path, folder: Path) -> Path:
+    """A data set of many more frames, each of which is read on its own."""
+    folder.mkdir()
+    rows = np.arange(NUM_MANY) % NUM_FRAMES
+    with np.load(root / "train.npz") as labels:
+        arrays = {name: labels[name][rows] for name in labels}
+    names = [f"{number:03d}.jpg" for number in range(NUM_MANY)]
+    for name, original in zip(names, arrays["imgname"], strict=True):
+        (folder / name).symlink_to(root / str(original))
+    np.savez(folder / "train.npz", **{**arrays, "imgname": np.array(names)})
+    return folder
 
 
 def _prepare(root: Path, out: Path, *, parts: bool, jobs: int, store: Store = "jpeg") -> None:
