@@ -21,6 +21,7 @@ from smplcli.cli._predict_options import (
     AverageOption,
     BatchSizeOption,
     BoxesOption,
+    BvhOption,
     EveryOption,
     FlipTestOption,
     FocalLengthOption,
@@ -35,6 +36,7 @@ from smplcli.cli._predict_options import (
     NprocOption,
     OutOption,
     OverlayOption,
+    OverlayStyleOption,
     ProfileOption,
     RecursiveOption,
     RefineOption,
@@ -65,8 +67,10 @@ def predict(
     out: OutOption = None,
     table: TableOption = None,
     overlay: OverlayOption = None,
+    overlay_style: OverlayStyleOption = "mesh",
     mesh: MeshOption = None,
     mesh_format: MeshFormatOption = "glb",
+    bvh: BvhOption = None,
     vertices: VerticesOption = False,
     boxes: BoxesOption = None,
     whole_image: WholeImageOption = False,
@@ -116,9 +120,11 @@ def predict(
         refine=refine,
         body=body,
         overlay_dir=overlay,
+        overlay_style=overlay_style,
         table_format=table,
         mesh_dir=mesh,
         mesh_format=mesh_format,
+        bvh_dir=bvh,
         vertices=vertices,
         device=device,
         batch_size=batch_size or None,
@@ -202,9 +208,11 @@ def _print_report(report: "PredictReport") -> None:
     if report.num_unused_boxes:
         note(f"note: boxes of pictures that are no inputs: {report.num_unused_boxes}")
     if report.overlays:
-        note(f"wrote {len(report.overlays)} pictures in {report.overlays[0].parent}")
+        note(f"drew {len(report.overlays)} pictures and videos in {report.overlays[0].parent}")
     if report.meshes:
         note(f"wrote {len(report.meshes)} mesh files in {report.meshes[0].parent}")
+    if report.motions:
+        note(f"wrote {len(report.motions)} motion files in {report.motions[0].parent}")
     note(f"wrote {report.out}")
 
 

@@ -162,7 +162,20 @@ OverlayOption = Annotated[
     typer.Option(
         metavar="DIR",
         rich_help_panel=RESULTS,
-        help="Draw the bodies over the photos, and from the side.",
+        help="Draw the bodies over the photos, from the side and from above; "
+        "videos become videos.",
+    ),
+]
+OverlayStyleOption = Annotated[
+    Literal["mesh", "skeleton"],
+    typer.Option(rich_help_panel=RESULTS, help="What is drawn there."),
+]
+BvhOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        rich_help_panel=RESULTS,
+        help="Write the motion of each who is followed, or the pose of each person, as BVH.",
     ),
 ]
 MeshOption = Annotated[
@@ -170,7 +183,7 @@ MeshOption = Annotated[
     typer.Option(
         metavar="DIR",
         rich_help_panel=RESULTS,
-        help="Write a mesh file of the bodies in each picture.",
+        help="Write a mesh file of the bodies in each picture, or one that moves of a video.",
     ),
 ]
 MeshFormatOption = Annotated[

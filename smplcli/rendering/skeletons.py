@@ -1,11 +1,13 @@
 """Skeletons drawn over a photo."""
 
+from functools import partial
+
 import cv2
 import numpy as np
 
 from smplcli.conventions import SMPL_PARENTS
 from smplcli.rendering.rasteriser import NEAR
-from smplcli.rendering.views import Lens
+from smplcli.rendering.views import Draw, Lens
 from smplcli.types import Floats, Pixels
 
 BONE_SHARE = 0.006
@@ -18,6 +20,11 @@ OUTLINE = (40, 40, 40)
 SUBPIXEL_BITS = 4
 MAX_COORDINATE = 1 << 20
 """Pixels from which on a point is nowhere near the picture."""
+
+
+def skeleton_drawer(colours: Pixels) -> Draw:
+    """What draws skeletons (P, 24, 3) in colours (P, 3) RGB for `views.add_views`."""
+    return partial(draw_skeletons, colours=colours)
 
 
 def draw_skeletons(image: Pixels, joints: Floats, lens: Lens, *, colours: Pixels) -> Pixels:

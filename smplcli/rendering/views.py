@@ -1,11 +1,13 @@
 """A photo with what was found in it, beside the same seen from the side and from above."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from smplcli.types import Floats, Pixels
+
+OverlayStyle = Literal["mesh", "skeleton"]
 
 SIDE = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 """To the axes of a camera at the right edge of the photo: those who face the photographer are seen

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Lock
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from smplcli.errors import MissingFileError, UnreadableFileError
@@ -83,14 +84,14 @@ class FrameReader:
     """Reads pictures and frames of videos by their names.
 
     Args:
-        clips: The videos, by their paths.
+        every: Only frames whose numbers divide by this are asked for.
+        clips: What is known of the videos, by their paths.
     """
 
-    def __init__(self, clips: Mapping[str, Clip]) -> None:
+    def __init__(self, *, every: int, clips: Mapping[str, Clip] = MappingProxyType({})) -> None:
+        self._every = every
         self._problems = {name: clip.problem for name, clip in clips.items()}
-        self._readers = {
-            name: ClipReader(clip.path, every=clip.numbers.step) for name, clip in clips.items()
-        }
+        self._readers: dict[Path, ClipReader] = {}
 
     def read(self, name: Path) -> Pixels:
         """A picture or frame, (H, W, 3) RGB, as viewers show it; several threads may ask at once.
@@ -103,10 +104,12 @@ class FrameReader:
         if problem:
             raise UnreadableFileError(problem)
         frame = split_frame_name(name)
-        reader = frame and self._readers.get(frame[0].as_posix())
-        if frame and reader:
-            return reader.read(frame[1])
-        return read_image(name, orientation="displayed")
+        if frame is None:
+            return read_image(name, orientation="displayed")
+        video, number = frame
+        if video not in self._readers:
+            self._readers.setdefault(video, ClipReader(video, every=self._every))
+        return self._readers[video].read(number)
 
 
 class ClipReader:

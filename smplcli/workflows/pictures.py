@@ -4,7 +4,7 @@ import glob
 import hashlib
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -22,11 +22,13 @@ from smplcli.errors import (
 )
 from smplcli.images import IMAGE_SUFFIXES, list_image_names, natural_order, read_image
 from smplcli.types import Pixels
-from smplcli.videos import VIDEO_SUFFIXES
+from smplcli.videos import VIDEO_SUFFIXES, split_frame_name
 from smplcli.workflows.clips import Clip, FrameReader, scan_clip
+from smplcli.workflows.sequences import ANY_NUMBER, sequence_of
 
 PictureInputs = Path | str | Pixels | Sequence[Path | str | Pixels]
 
+ARRAY_NAME = "image_{:05d}"
 LIST_SUFFIX = ".txt"
 
 MAX_NAMED = 5
@@ -71,7 +73,8 @@ def open_pictures(inputs: PictureInputs, *, recursive: bool = False, every: int 
     if len(arrays) < len(inputs):
         raise ConfigError("pictures are given either as paths or as arrays, not as both")
     checked = [_checked(array) for array in arrays]
-    return Pictures([f"image_{index:05d}" for index in range(len(arrays))], checked.__getitem__)
+    names = [ARRAY_NAME.format(index) for index in range(len(arrays))]
+    return Pictures(names, checked.__getitem__)
 
 
 def _open_files(files: list[str], every: int) -> Pictures:
@@ -85,8 +88,19 @@ def _open_files(files: list[str], every: int) -> Pictures:
             files, lambda index: read_image(Path(files[index]), orientation="displayed")
         )
     names = [x for name in files for x in (clips[name].names() if name in clips else [name])]
-    reader = FrameReader(clips)
+    reader = FrameReader(every=every, clips=clips)
     return Pictures(names, lambda index: reader.read(Path(names[index])), clips)
+
+
+def read_by_name(inputs: PictureInputs, *, every: int) -> Callable[[Path], Pixels]:
+    """What reads pictures and frames by the names that `open_pictures` gave them."""
+    inputs = [inputs] if isinstance(inputs, str | Path | np.ndarray) else inputs
+    arrays = [item for item in inputs if isinstance(item, np.ndarray)]
+    if not arrays:
+        return FrameReader(every=every).read
+    return {
+        Path(ARRAY_NAME.format(index)): array for index, array in enumerate(arrays)
+    }.__getitem__
 
 
 def _checked(array: Pixels) -> Pixels:
@@ -195,14 +209,44 @@ class Drawings(Sequence[Path]):
         folder: Of all of them.
         names: Of the pictures.
         suffix: Of what is drawn.
+        later: Sequences whose pictures are not drawn before all is known of them.
+        joined: Those of them that become one file.
+        joined_suffix: Of such files.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str], suffix: str = ".jpg") -> None:
-        self._folder, self._names, self._suffix = folder, names, suffix
-        self._shared = Counter(Path(name).stem.casefold() for name in names)
+    def __init__(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        suffix: str = ".jpg",
+        *,
+        later: Collection[str] = (),
+        joined: Collection[str] = (),
+        joined_suffix: str = ".mp4",
+    ) -> None:
+        self.folder, self._names, self._suffix = folder, names, suffix
+        self.later, self.joined, self._joined_suffix = later, joined, joined_suffix
+        own = (name for name in names if not (joined and _is_in(name, joined)))
+        distinct = {*own, *joined} if joined else own  # a broken video has its sequence's name
+        self._shared = Counter(_stem(name).casefold() for name in distinct)
 
     def __len__(self) -> int:
         return len(self._names)
+
+    def __iter__(self) -> Iterator[Path]:
+        """All files there can be."""
+        for index, name in enumerate(self._names):
+            if not (self.joined and _is_in(name, self.joined)):
+                yield self[index]
+        yield from map(self.of_sequence, self.joined)
+
+    def is_now(self, index: int) -> bool:
+        """Whether a picture is drawn as soon as its people are known."""
+        return not (self.later and _is_in(self._names[index], self.later))
+
+    def of_sequence(self, name: str) -> Path:
+        """Where what is drawn of a whole sequence goes."""
+        return self._file(name, self._joined_suffix)
 
     @overload
     def __getitem__(self, index: int) -> Path: ...
@@ -211,12 +255,30 @@ class Drawings(Sequence[Path]):
     def __getitem__(self, index: int | slice) -> Path | list[Path]:
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
-        path = Path(self._names[index])
-        name = path.stem
-        if self._shared[name.casefold()] > 1 or len(name) > MAX_STEM:
-            digest = hashlib.sha256(str(path.resolve()).encode(errors="surrogateescape"))
-            name = f"{name[:MAX_STEM]}-{digest.hexdigest()[:8]}"
-        return self._folder / f"{name}{self._suffix}"
+        return self._file(self._names[index], self._suffix)
+
+    def _file(self, name: str, suffix: str) -> Path:
+        stem = _stem(name)
+        if self._shared[stem.casefold()] > 1 or len(stem) > MAX_STEM:
+            whole = str(Path(name).resolve()).encode(errors="surrogateescape")
+            stem = f"{stem[:MAX_STEM]}-{hashlib.sha256(whole).hexdigest()[:8]}"
+        return self.folder / f"{stem}{suffix}"
+
+
+def _is_in(name: str, sequences: Collection[str]) -> bool:
+    found = sequence_of(name)
+    return found is not None and found[0] in sequences
+
+
+def _stem(name: str) -> str:
+    """What files made of a picture, a frame or a sequence are called."""
+    path = Path(name)
+    frame = split_frame_name(path)
+    if frame is not None:
+        return f"{frame[0].stem}-{path.name}"
+    if ANY_NUMBER in path.stem:
+        return path.stem.replace(ANY_NUMBER, "").strip(" ._-") or path.parent.name or "sequence"
+    return path.stem
 
 
 def claim_outputs(outputs: Iterable[Path], inputs: Sequence[str]) -> None:

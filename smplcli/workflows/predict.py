@@ -5,6 +5,7 @@ from pathlib import Path
 
 from smplcli.detection.movenet import MIN_SCORE
 from smplcli.evaluation.ranks import joined
+from smplcli.rendering.views import OverlayStyle
 from smplcli.videos import DEFAULT_FPS
 from smplcli.workflows.meshes import MeshFormat
 from smplcli.workflows.pictures import PictureInputs
@@ -13,6 +14,7 @@ from smplcli.workflows.predict_report import PredictReport
 from smplcli.workflows.predict_run import Conduct, run
 from smplcli.workflows.predict_settings import PredictSettings
 from smplcli.workflows.progress import Progress, no_progress
+from smplcli.workflows.sequence_files import with_sequence_files
 from smplcli.workflows.shards import Shard
 from smplcli.workflows.tables import TableFormat
 
@@ -29,8 +31,10 @@ def predict(
     refine: bool = False,
     body: Path | None = None,
     overlay_dir: Path | None = None,
+    overlay_style: OverlayStyle = "mesh",
     mesh_dir: Path | None = None,
     mesh_format: MeshFormat = "glb",
+    bvh_dir: Path | None = None,
     table_format: TableFormat | None = None,
     vertices: bool = False,
     device: str = "auto",
@@ -66,9 +70,13 @@ def predict(
         flip_test: Whether the networks also see everybody in a mirror, for the mean.
         refine: Whether bodies are fitted to the detector's keypoints.
         body: SMPL file; the demo body without one.
-        overlay_dir: Folder for pictures of the bodies over the photos, and from the side.
+        overlay_dir: Folder for pictures of the bodies over the photos, from the side and from
+            above; videos become videos.
+        overlay_style: What is drawn there: ``mesh`` or ``skeleton``.
         mesh_dir: Folder for mesh files of the bodies, one for each picture with people.
-        mesh_format: ``glb`` with skin, skeleton and camera, or posed surfaces: ``obj``, ``ply``.
+        mesh_format: ``glb`` with skin, skeleton and camera, which moves where people are linked,
+            or posed surfaces: ``obj``, ``ply``.
+        bvh_dir: Folder for motion as BVH files, one for each track, or person of a single picture.
         table_format: Also write the rows beside ``out``, as ``jsonl`` or ``csv``.
         vertices: Also write the bodies' surfaces, 83 kB for a person.
         device: ``auto``, ``cpu``, or a CUDA device.
@@ -105,8 +113,10 @@ def predict(
         refine=refine,
         body=body,
         overlay_dir=overlay_dir,
+        overlay_style=overlay_style,
         mesh_dir=mesh_dir,
         mesh_format=mesh_format,
+        bvh_dir=bvh_dir,
         table_format=table_format,
         vertices=vertices,
         device=device,
@@ -122,6 +132,18 @@ def predict(
         shard=shard,
     )
     conduct = Conduct(resume, overwrite, progress)
+    report = _run(inputs, out, settings, conduct, nproc=nproc)
+    return with_sequence_files(report, inputs, settings, conduct)
+
+
+def _run(
+    inputs: PictureInputs,
+    out: Path | None,
+    settings: PredictSettings,
+    conduct: Conduct,
+    *,
+    nproc: int,
+) -> PredictReport:
     if nproc > 1:
         return run_in_processes(inputs, out, settings, conduct, nproc=nproc)
     with joined() as rank:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from itertools import chain, pairwise
-from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -14,8 +13,9 @@ from smplcli.conventions import SCALE_PIXELS
 from smplcli.detection.people import Detection
 from smplcli.errors import MissingFileError, UnreadableFileError
 from smplcli.images import write_image
-from smplcli.rendering.overlay import mesh_drawer
-from smplcli.rendering.views import Lens, add_views
+from smplcli.rendering.overlay import mesh_drawer, person_colours
+from smplcli.rendering.skeletons import skeleton_drawer
+from smplcli.rendering.views import Lens, OverlayStyle, add_views
 from smplcli.rotations import rotmat_to_aa
 from smplcli.types import Floats, Pixels
 from smplcli.workflows.bodies import Bodies, BodyEstimator, Subject
@@ -32,7 +32,7 @@ from smplcli.workflows.people import (
     People,
     Status,
 )
-from smplcli.workflows.pictures import Pictures
+from smplcli.workflows.pictures import Drawings, Pictures
 from smplcli.workflows.stages import StageClock
 
 BLOCK = 16
@@ -91,12 +91,13 @@ class Pipeline(NamedTuple):
     estimator: BodyEstimator
     record: np.dtype[Any]
     batch_size: int
-    drawings: Sequence[Path] | None
+    drawings: Drawings | None
     """For all pictures."""
 
-    meshes: Sequence[Path] | None
+    meshes: Drawings | None
     """The same."""
 
+    style: OverlayStyle
     overwrite: bool
     clock: StageClock
     room: "Room"
@@ -137,17 +138,19 @@ class Pipeline(NamedTuple):
                 self.estimator.cut_out(image, person, image_index=position, person_id=number)
                 for number, person in enumerate(people)
             ]
-        is_kept = bool(subjects and self.drawings and self.room.take(image.nbytes))
+        is_kept = bool(subjects) and self._is_drawn(position) and self.room.take(image.nbytes)
         status = Status(imgname, OK if people else NO_PERSON)
         return Looked(position, status, subjects, image if is_kept else None)
 
     def estimate(self, group: Sequence[Looked]) -> list[Estimated]:
         """Estimate the bodies of the people in some pictures."""
         people = [person for looked in group for person in looked.people]
-        parts = [self._estimate_batch(batch) for batch in split_evenly(people, self.batch_size)]
+        is_drawn = self.style == "mesh" and any(self._is_drawn(x.position) for x in group)
+        batches = split_evenly(people, self.batch_size)
+        parts = [self._estimate_batch(batch, is_drawn=is_drawn) for batch in batches]
         if parts:
             records = np.concatenate([records for records, _ in parts])
-            vertices = np.concatenate([x for _, x in parts]) if self.drawings else None
+            vertices = np.concatenate([x for _, x in parts]) if is_drawn else None
         else:
             records, vertices = np.zeros(0, self.record), None
         done, estimated = 0, []
@@ -158,16 +161,21 @@ class Pipeline(NamedTuple):
             estimated.append(Estimated(looked, records[own], surfaces, looked is group[-1]))
         return estimated
 
-    def _estimate_batch(self, batch: Sequence[Subject]) -> tuple[NDArray[Any], Floats | None]:
+    def _estimate_batch(
+        self, batch: Sequence[Subject], *, is_drawn: bool
+    ) -> tuple[NDArray[Any], Floats | None]:
         bodies = self.estimator.estimate(batch)
         records = to_records(batch, bodies, self.record)
-        if not (self.drawings or self._keeps_vertices):
+        if not (is_drawn or self._keeps_vertices):
             return records, None
         with self.clock.stage("body"):
             surfaces = self.estimator.surfaces(bodies)
             if self._keeps_vertices:
                 records["vertices"] = surfaces
             return records, (surfaces + bodies.transl[:, None]).numpy()
+
+    def _is_drawn(self, position: int) -> bool:
+        return self.drawings is not None and self.drawings.is_now(self.chosen[position])
 
     @property
     def _keeps_vertices(self) -> bool:
@@ -177,16 +185,20 @@ class Pipeline(NamedTuple):
         """Draw the people of a picture, and write their meshes."""
         looked, records = estimated.looked, estimated.records
         index = self.chosen[looked.position]
-        if len(records) and self.drawings and estimated.vertices is not None:
+        if len(records) and self.drawings and self._is_drawn(looked.position):
             image = self.pictures.read(index) if looked.image is None else looked.image
             with self.clock.stage("draw"):
                 lens = Lens(float(records["focal_length"][0]), records["principal_point"][0])
-                draw = mesh_drawer(self.estimator.body.faces)
-                drawing = add_views(image, estimated.vertices, lens, draw)
+                if estimated.vertices is None:
+                    points = records["joints3d"] + records["cam_t"][:, None]
+                    draw = skeleton_drawer(person_colours(len(records)))
+                else:
+                    points, draw = estimated.vertices, mesh_drawer(self.estimator.body.faces)
+                drawing = add_views(image, points, lens, draw)
                 write_image(self.drawings[index], drawing, overwrite=self.overwrite)
             if looked.image is not None:
                 self.room.give_back(image.nbytes)
-        if len(records) and self.meshes:
+        if len(records) and self.meshes and self.meshes.is_now(index):
             with self.clock.stage("meshes"):
                 people = to_people(looked.status.imgname, records)
                 files = {looked.status.imgname: self.meshes[index]}

@@ -44,6 +44,9 @@ class PredictReport:
     meshes: tuple[Path, ...]
     """Mesh files written, of the same pictures."""
 
+    motions: tuple[Path, ...] = ()
+    """BVH files written, of tracks and of the people in single pictures."""
+
     num_tracks: int
     """People followed over frames."""
 
@@ -85,6 +88,7 @@ class PredictReport:
             "body_sha256": self.body_sha256,
             "overlays": [str(path) for path in self.overlays],
             "meshes": [str(path) for path in self.meshes],
+            "motions": [str(path) for path in self.motions],
             "num_tracks": self.num_tracks,
             "jitter": {when: jitter._asdict() for when, jitter in self.jitter.items()},
             "num_unused_boxes": self.num_unused_boxes,

@@ -1,6 +1,6 @@
 """One run of `predict`: from settings to a written file, whatever interrupts it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain
@@ -33,7 +33,7 @@ from smplcli.workflows.predict_report import PredictReport
 from smplcli.workflows.predict_settings import PredictSettings
 from smplcli.workflows.predict_write import Finish, counted
 from smplcli.workflows.progress import Progress, Remarked
-from smplcli.workflows.sequences import numbered_sequences
+from smplcli.workflows.sequences import numbered_sequences, sequence_names
 from smplcli.workflows.shards import Shard
 from smplcli.workflows.spool import Spool, person_record
 from smplcli.workflows.stages import StageClock
@@ -55,6 +55,8 @@ class Outputs(NamedTuple):
 
     drawings: Drawings | None
     meshes: Drawings | None
+    motions: Drawings | None
+    """Names without the numbers of tracks and people, who are not known before."""
 
     def paths(self) -> Iterator[Path]:
         """All of them, of which there may be millions."""
@@ -100,6 +102,7 @@ def run(
         batch_size=batch_size,
         drawings=outputs.drawings,
         meshes=outputs.meshes,
+        style=settings.overlay_style,
         overwrite=conduct.overwrite
         or conduct.resume,  # what is there now is the interrupted run's
         clock=clock,
@@ -169,11 +172,26 @@ def name_outputs(names: Sequence[str], out: Path | None, settings: PredictSettin
     if out is None and settings.table_format:
         raise ConfigError(f"there is no file to write {settings.table_format} beside")
     files = table_files(out, settings.table_format) if out else []
-    drawings, meshes = settings.overlay_dir, settings.mesh_dir
+    if not (settings.overlay_dir or settings.mesh_dir or settings.bvh_dir):
+        return Outputs(files, None, None, None)
+    sequences = sequence_names(names, numbered=settings.track)
+    videos = [name for name, is_video in sequences.items() if is_video]
+
+    def drawn(folder: Path | None, suffix: str, joined: Collection[str]) -> Drawings | None:
+        if folder is None:
+            return None
+        last = ".mp4" if suffix == ".jpg" else suffix
+        return Drawings(folder, names, suffix, later=sequences, joined=joined, joined_suffix=last)
+
     return Outputs(
         files,
-        Drawings(drawings, names) if drawings else None,
-        Drawings(meshes, names, f".{settings.mesh_format}") if meshes else None,
+        drawn(settings.overlay_dir, ".jpg", videos),
+        drawn(
+            settings.mesh_dir,
+            f".{settings.mesh_format}",
+            sequences if settings.mesh_format == "glb" else (),
+        ),
+        drawn(settings.bvh_dir, "", sequences),
     )
 
 
@@ -186,8 +204,11 @@ def refuse_outputs(outputs: Outputs, conduct: Conduct) -> None:
     for path in outputs.files[:1]:
         refuse_existing(path, overwrite=conduct.overwrite)
         refuse_unfinished(path, resume=conduct.resume, overwrite=conduct.overwrite)
+    overwrite = conduct.overwrite or conduct.resume
     for path in outputs.paths():
-        refuse_existing(path, overwrite=conduct.overwrite or conduct.resume)
+        refuse_existing(path, overwrite=overwrite)
+    if outputs.motions and outputs.motions.folder.is_dir():
+        refuse_existing(*outputs.motions.folder.glob("*.bvh"), overwrite=overwrite)
 
 
 def open_estimator(settings: PredictSettings, clock: StageClock) -> BodyEstimator:
@@ -288,12 +309,18 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
+def drawn_now(drawings: Drawings | None, indices: Iterable[int]) -> tuple[Path, ...]:
+    """What was drawn of some pictures as soon as their people were known."""
+    if drawings is None:
+        return ()
+    return tuple(drawings[index] for index in indices if drawings.is_now(index))
+
+
 def written(pipeline: Pipeline, spool: Spool) -> dict[str, Any]:
     """What was drawn of the pictures with people."""
     with_people = np.flatnonzero(spool.pictures()["num_people"]).tolist()
     indices = [pipeline.chosen[position] for position in with_people]
-    drawings, meshes = pipeline.drawings, pipeline.meshes
     return {
-        "overlays": tuple(drawings[index] for index in indices) if drawings else (),
-        "meshes": tuple(meshes[index] for index in indices) if meshes else (),
+        "overlays": drawn_now(pipeline.drawings, indices),
+        "meshes": drawn_now(pipeline.meshes, indices),
     }

@@ -7,6 +7,7 @@ from typing import Any
 from smplcli.detection.movenet import MIN_SCORE
 from smplcli.errors import ConfigError
 from smplcli.files import sha256_of
+from smplcli.rendering.views import OverlayStyle
 from smplcli.videos import DEFAULT_FPS, MAX_FPS
 from smplcli.workflows.meshes import MeshFormat
 from smplcli.workflows.shards import Shard
@@ -25,8 +26,10 @@ class PredictSettings:
     refine: bool = False
     body: Path | None = None
     overlay_dir: Path | None = None
+    overlay_style: OverlayStyle = "mesh"
     mesh_dir: Path | None = None
     mesh_format: MeshFormat = "glb"
+    bvh_dir: Path | None = None
     table_format: TableFormat | None = None
     vertices: bool = False
     device: str = "auto"
@@ -67,6 +70,7 @@ class PredictSettings:
         """Those that say what is drawn of each picture; JSON-like."""
         return {
             "overlay_dir": self.overlay_dir and str(self.overlay_dir),
+            "overlay_style": self.overlay_dir and self.overlay_style,
             "mesh_dir": self.mesh_dir and str(self.mesh_dir),
             "mesh_format": self.mesh_dir and self.mesh_format,
         }

@@ -14,6 +14,9 @@ from smplcli.videos import DEFAULT_FPS, MAX_FPS, split_frame_name
 SEQUENCES = "sequences"
 """Where ``meta`` has the facts about them."""
 
+ANY_NUMBER = "*"
+"""What stands for the numbers in the name of a sequence of pictures."""
+
 _NUMBERED = re.compile(r"(.*?)([0-9]{1,12})([^0-9]*)", re.DOTALL)
 
 
@@ -53,7 +56,7 @@ def sequence_of(imgname: str) -> tuple[str, int] | None:
     match = _NUMBERED.fullmatch(path.stem)
     if match is None:
         return None
-    name = path.with_name(f"{match[1]}*{match[3]}{path.suffix}")
+    name = path.with_name(f"{match[1]}{ANY_NUMBER}{match[3]}{path.suffix}")
     return name.as_posix(), int(match[2])
 
 
@@ -70,6 +73,20 @@ def numbered_sequences(imgnames: Iterable[str], *, fps: float) -> dict[str, dict
         if len(steps):
             facts[name] = {"fps": fps, "every": int(steps.min()), "frames": len(found_numbers)}
     return facts
+
+
+def sequence_names(imgnames: Iterable[str], *, numbered: bool) -> dict[str, bool]:
+    """Sequences among pictures, and whether each is a video.
+
+    Args:
+        imgnames: Names of the pictures.
+        numbered: Whether numbered pictures are sequences.
+    """
+    names = list(imgnames)
+    frames = (split_frame_name(Path(name)) for name in names)
+    videos = {frame[0].as_posix(): True for frame in frames if frame is not None}
+    pictures = numbered_sequences(names, fps=DEFAULT_FPS) if numbered else {}
+    return dict.fromkeys(pictures, False) | videos
 
 
 def frame_times(imgnames: Iterable[str], meta: Mapping[str, Any]) -> dict[str, tuple[str, float]]:
