@@ -157,3 +157,56 @@ def test_a_folder_that_cannot_be_written_in_is_a_lack_of_resources(imgs, network
 
     assert (result.exit_code, result.stdout) == (6, "")
     assert "cannot write in folder" in result.stderr
+
+
+def test_shards_merge_on_the_command_line(imgs, network):
+    camera = asset("photos") / "camera.png"
+    run("imgs", camera, "--network", network, "--out", "whole.npz", "--batch-size", "2")
+    parts = ["--network", network, "--batch-size", "2"]
+
+    shards = [run("imgs", camera, "--shard", f"{number}/2", *parts) for number in (1, 2)]
+    merged = run("--merge", "preds-2-of-2.npz", "preds-1-of-2.npz", "--out", "p.npz", "--json")
+
+    assert [result.exit_code for result in shards] == [0, 0]
+    assert json.loads(merged.stdout)["num_people"] == 1
+    assert Path("p.npz").read_bytes() == Path("whole.npz").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["--merge", "a.npz", "--device", "cpu"], 2, "--merge and --device exclude each other"),
+        (["--merge", "a.npz"], 3, "file not found: a.npz"),
+        (["imgs", "--shard", "3/2"], 2, "shard must be 1/N to N/N, got 3/2"),
+        (["imgs", "--shard", "1/2", "--nproc", "2"], 2, "a shard is for one process"),
+        (["imgs", "--batch-size", "0"], 2, "neither auto nor a number from 1"),
+        (["imgs", "--batch-size", "many"], 2, "neither auto nor a number from 1"),
+    ],
+)
+def test_wrong_shares_of_the_work_are_named_and_leave_nothing(imgs, args, code, message):
+    result = run(*args)
+
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert message in result.stderr
+    assert list(imgs.parent.iterdir()) == [imgs]
+
+
+def test_where_the_time_went_is_no_result(network):
+    result = run("imgs", "--network", network, "--profile", "--json")
+
+    assert {"decode", "detect"} <= set(json.loads(result.stdout)["profile"]["stages"])
+    assert "decode" in result.stderr
+    assert "decode" not in run("imgs", "--network", network, "--overwrite").stderr
+
+
+def test_an_interrupted_run_is_kept_and_gone_on_with(imgs, network):
+    run("imgs", "--network", network)
+    (imgs.parent / "preds.npz").rename("whole.npz")
+    (imgs.parent / "preds.npz.part").mkdir()
+
+    refused = run("imgs", "--network", network)
+    resumed = run("imgs", "--network", network, "--resume")
+
+    assert (refused.exit_code, resumed.exit_code) == (2, 0)
+    assert "--resume" in refused.stderr
+    assert Path("preds.npz").read_bytes() == Path("whole.npz").read_bytes()
