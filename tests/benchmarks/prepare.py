@@ -26,7 +26,7 @@ from tests.benchmarks.duel import Duel
 FRAME = (1920, 1080)
 NUM_FRAMES = 64
 NUM_MANY = 640
-"""Frames that are shared out among processes: enough for what only one of them does to be little."""
+"""Frames shared out among processes: so many that what only one of them does is little."""
 
 SQUARE = 600.0
 """Side of a person's square, pixels: somebody who fills half of the frame's height."""
