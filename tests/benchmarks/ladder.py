@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.torch import load_file
 
 from smplcli.body.files import load_body
 from smplcli.datasets.shards import PreparedSplit, open_prepared
@@ -21,7 +22,8 @@ from smplcli.evaluation.protocols import SMPL24
 from smplcli.evaluation.scoring import neutral_posers, score_predictions, truth_of
 from smplcli.files import write_json
 from smplcli.models.network import Network, build_network
-from smplcli.training.checkpoints import load_weights
+from smplcli.training.averaging import weights_of
+from smplcli.training.checkpoints import AVERAGED_FILE, load_weights
 from smplcli.training.config import Recipe, recipe_to_toml
 from smplcli.workflows.train import train
 
@@ -36,16 +38,17 @@ MODEL = {
     "upsample_mode": "nearest",
     "hidden": 64,
 }
+BASELINE = {"head": "baseline", "hidden": 512}
 ONE_PERCEPTRON = {"joint_perceptrons": False, "hidden": 256}
 FULL = "full head, 24 perceptrons"
 
 RUNGS: dict[str, dict[str, Any]] = {
-    "baseline": {"model": {"head": "baseline", "hidden": 512}},
+    "baseline": {"model": BASELINE},
     "shallow head, one perceptron": {"model": {"upsamplings": 2, **ONE_PERCEPTRON}},
     "full head, one perceptron": {"model": ONE_PERCEPTRON},
     FULL: {},
     f"{FULL}, parts unsupervised": {"losses": {"parts": 0.0}},
-    f"{FULL}, random start": {"backbone_weights": "none"},
+    "baseline, random start": {"model": BASELINE, "backbone_weights": "none"},
 }
 
 
@@ -83,6 +86,8 @@ def _recipe(changes: dict[str, Any], weights: Path, steps: int) -> Recipe:
                 "warmup": 50,
                 "flat": 0.4,
                 "average": 0.99,
+                "swa_from": 0.4,
+                "swa_every": max(1, steps // 25),
                 "validate_every": max(1, steps // 2),
             },
         }
@@ -99,13 +104,18 @@ def _train(data: Path, out: Path, name: str, recipe: Recipe) -> Path:
 
 
 def _networks(run_dir: Path, recipe: Recipe) -> dict[str, Network]:
-    """The weights of the last step, and their averages, by what they are."""
+    """The weights of the last step, and their averages with batch norms measured for them."""
     checkpoint = max((run_dir / "checkpoints").iterdir())
+    averages = load_file(checkpoint / AVERAGED_FILE)
+    weights = {
+        "last step": load_weights(checkpoint, averaged=False),
+        "EMA": weights_of(averages, "ema"),
+        "SWA": weights_of(averages, "swa"),
+    }
     networks = {}
-    for kind, averaged in (("last step", False), ("EMA", True)):
-        network = build_network(recipe.model)
-        network.load_state_dict(load_weights(checkpoint, averaged=averaged))
-        networks[kind] = network.eval()
+    for kind, tensors in weights.items():
+        networks[kind] = build_network(recipe.model).eval()
+        networks[kind].load_state_dict(tensors)
     return networks
 
 
