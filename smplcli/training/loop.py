@@ -14,8 +14,9 @@ from smplcli.training.checkpoints import (
     sound_checkpoint,
 )
 from smplcli.training.loading import pictures
-from smplcli.training.logs import LOG_FILE, TrainingLog
+from smplcli.training.logs import LOG_FILE, StepFacts, Steps, TrainingLog
 from smplcli.training.run import Run, Through, TrainingState, begin_state
+from smplcli.training.schedule import learning_rate
 from smplcli.training.signals import StopRequest, defer_signals
 from smplcli.training.step import StepOutcome, Stepper
 from smplcli.training.validation import Judge
@@ -78,7 +79,7 @@ class Training:
         self.state: TrainingState = begin_state(run)
         self.stepper = Stepper(run, self.state)
         self.judge = Judge(run, self.state, self.stepper)
-        self.log = TrainingLog(run.run_dir / LOG_FILE)
+        self.log = TrainingLog(run.run_dir / LOG_FILE, run.device, run.on_log)
         self.saving = 0.0
         """Seconds that writing a checkpoint took."""
 
@@ -108,18 +109,31 @@ class Training:
         run, schedule = self.run, self.run.recipe.schedule
         batches = pictures(run, max(first, schedule.lifting_steps))
         longest = 0.0
-        for step in self.progress(range(first, schedule.steps), "train"):
+        for step in self.progress(Steps(range(first, schedule.steps), self.log.remark), "train"):
             began = time.monotonic()
-            is_lifting = step < schedule.lifting_steps
-            outcome = self.stepper.take(step, None if is_lifting else next(batches))
+            batch = None if step < schedule.lifting_steps else next(batches)
+            waited = time.monotonic() - began
+            outcome = self.stepper.take(step, batch)
             if outcome.is_finite and run.ranks.is_first:
-                self.log.add(step, outcome.terms)
+                self._note(step, outcome, time.monotonic() - began, waited)
             elif not outcome.is_finite:
                 self._handle_non_finite(step, outcome)
             longest = max(longest, time.monotonic() - began)
             if self._conclude(step + 1, 2 * longest + 2 * self.saving):
                 return step + 1
         return schedule.steps
+
+    def _note(self, step: int, outcome: StepOutcome, seconds: float, waited: float) -> None:
+        schedule = self.run.recipe.schedule
+        facts = StepFacts(
+            losses=outcome.terms,
+            learning_rate=learning_rate(schedule, step),
+            grad_norm=outcome.grad_norm,
+            pictures=schedule.batch_size if step >= schedule.lifting_steps else 0,
+            seconds=seconds,
+            waited=waited,
+        )
+        self.log.add(step + 1, facts, is_last=step + 1 == schedule.steps)
 
     def _conclude(self, step: int, needed: float) -> bool:
         """Validate and save after a step if it is time, and say whether to stop."""
@@ -156,9 +170,11 @@ class Training:
         if run.ranks.is_first:
             facts = {"step": step, "weights": best, "validation": errors}
             self.log.write({**facts, "by_weights": verdict.errors})
-            if run.best_step == step:
-                with self.judge.wearing(best) as network:
+            with self.judge.wearing(best) as network:
+                if run.best_step == step:
                     self._spared(lambda: run.on_best(network, facts), "best weights")
+                if run.on_judged is not None:
+                    run.on_judged(network, step)
         return True
 
     def _unless_stopped(self, items: Iterable[T], label: str, /) -> Iterator[T]:

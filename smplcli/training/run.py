@@ -1,6 +1,6 @@
 """What a training run works on, and what it has come to so far."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -58,6 +58,12 @@ class Run:
 
     ranks: Ranks = field(default_factory=Ranks)
     """The processes that train together."""
+
+    on_log: Callable[[Mapping[str, object]], None] | None = None
+    """Hears of every line of the log."""
+
+    on_judged: Callable[[Network, int], None] | None = None
+    """Called after every validation with its step and the network, wearing its best weights."""
 
     history: list[dict[str, Any]] = field(default_factory=list)
     """Validations so far: errors of the best ``weights`` of each ``step``."""

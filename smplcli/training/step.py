@@ -30,6 +30,9 @@ class StepOutcome(NamedTuple):
     terms: dict[str, float]
     """Weighted losses by name, means over all processes."""
 
+    grad_norm: float
+    """Size of the gradient of all weights, before it was clipped."""
+
     is_finite: bool
     """Whether losses and gradient were finite; if not, nothing has changed."""
 
@@ -127,10 +130,10 @@ class Stepper:
         named = dict(zip(terms, values, strict=False))
         if not np.isfinite(values).all():
             torch._foreach_copy_(self._buffers, before)
-            return StepOutcome(named, is_finite=False, names=self._suspects(batch))
+            return StepOutcome(named, values[-1], is_finite=False, names=self._suspects(batch))
         state.optimizer.step()
         state.averages.update(run.network, step + 1)
-        return StepOutcome(named, is_finite=True)
+        return StepOutcome(named, values[-1], is_finite=True)
 
     def _descend(self, step: int, batch: Sample | None) -> dict[str, Tensor]:
         """Losses of the step, whose gradient the parameters hold afterwards."""
