@@ -236,7 +236,7 @@ class Drawings(Sequence[Path]):
     def __iter__(self) -> Iterator[Path]:
         """All files there can be."""
         for index, name in enumerate(self._names):
-            if not (self.joined and _is_in(name, self.joined)):
+            if not (self.joined and (name in self.joined or _is_in(name, self.joined))):
                 yield self[index]
         yield from map(self.of_sequence, self.joined)
 
