@@ -40,7 +40,7 @@ SURE_SCORE, DOUBT = 0.7, 2.0
 MIN_SCORE = 0.05
 """The error grows no further below this score."""
 
-LOOSENESS = {"ear": 0.8, "eye": 0.8, "nose": 0.8, "shoulder": 1.3, "hip": 1.8}
+LOOSENESS = {"shoulder": 1.3, "hip": 1.8}
 """Times the error of other keypoints: a detector's shoulders and hips are not quite a body's."""
 
 TAIL = 3.0

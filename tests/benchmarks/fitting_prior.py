@@ -35,6 +35,10 @@ GROSS = 2.0
 """Standard deviations, from the median, at which mistakes are cut: who is turned round by half is
 not mended by small steps, and should not make these larger for all."""
 
+TIPPING = 0.5
+"""How far people may tip to and from the camera, over how far they do in mistakes. A torso that
+looks short may lean or be misdetected: detectors err so often that people would be bent."""
+
 MEDIAN_OF_NORMAL = 0.6745
 """Median of the absolute value of what is normal, over its standard deviation."""
 
@@ -91,6 +95,8 @@ def covariance_of(mistakes: Tensor) -> Tensor:
             mirror[3 * joint + axis, 3 * other + axis] = sign
     mirror[NUM_POSE:, NUM_POSE:] = torch.eye(NUM_BODY - NUM_POSE)
     covariance = (covariance + mirror @ covariance @ mirror.T) / 2
+    covariance[0] *= TIPPING
+    covariance[:, 0] *= TIPPING
     variance = covariance.diagonal().clamp(min=LEAST_ERROR**2)
     return (1 - SHRINKAGE) * covariance + torch.diag(
         variance - (1 - SHRINKAGE) * covariance.diagonal()
