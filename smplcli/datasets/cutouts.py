@@ -9,7 +9,8 @@ import numpy as np
 from smplcli.datasets.joined import JoinedSplits
 from smplcli.datasets.jpeg_pieces import Window
 from smplcli.datasets.shards import PreparedSplit
-from smplcli.errors import MissingFileError, UnreadableFileError
+from smplcli.errors import MissingFileError
+from smplcli.images import list_images, read_image
 from smplcli.types import Pixels
 
 NUM_CUTOUTS = 256
@@ -20,8 +21,6 @@ SIDE = 96
 
 STREAM = 1 << 62
 """Where the keys of the cut-outs' chance begin, past those of all samples."""
-
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 class Cutouts:
@@ -34,6 +33,7 @@ class Cutouts:
 
     Raises:
         MissingFileError: ``folder`` is not there, or holds no picture.
+        UnreadableFileError: A picture is damaged, when it is asked for.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Cutouts:
         self._folder = folder
         if folder is not None and not self._files:
             raise MissingFileError(
-                f"no pictures of occluders: {folder}", hint=f"Put {', '.join(PICTURES)} there."
+                f"no pictures of occluders: {folder}", hint="Put PNG, JPEG or WebP files there."
             )
 
     def __len__(self) -> int:
@@ -62,7 +62,7 @@ class Cutouts:
     def _files(self) -> list[Path]:
         if self._folder is None:
             return []
-        return sorted(p for p in self._folder.glob("*") if p.suffix.lower() in PICTURES)
+        return list_images(self._folder) if self._folder.is_dir() else []
 
     def _of_crops(self, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
         """From the left or right edge of a stored crop, where people seldom are."""
@@ -80,13 +80,11 @@ class Cutouts:
 
     def _of_folder(self, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
         path = self._files[int(rng.integers(len(self._files)))]
-        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if image is None or image.ndim != 3 or image.dtype != np.uint8:
-            raise UnreadableFileError(f"occluder is not a colour picture: {path}")
-        has_alpha = image.shape[2] == 4
-        mask = _to_side(np.ascontiguousarray(image[..., 3])) if has_alpha else _draw_shape(rng)
-        rgb = cv2.cvtColor(image, cv2.COLOR_BGRA2RGB if has_alpha else cv2.COLOR_BGR2RGB)
-        return _to_side(np.asarray(rgb, dtype=np.uint8)), mask
+        piece = _to_side(read_image(path, orientation="stored"))
+        whole = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)  # safe: it has just been read
+        if whole is None or whole.ndim != 3 or whole.shape[2] != 4 or whole.dtype != np.uint8:
+            return piece, _draw_shape(rng)
+        return piece, _to_side(np.ascontiguousarray(whole[..., 3]))
 
 
 def _to_side(piece: Pixels) -> Pixels:
