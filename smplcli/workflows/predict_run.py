@@ -58,9 +58,12 @@ class Outputs(NamedTuple):
     motions: Drawings | None
     """Names without the numbers of tracks and people, who are not known before."""
 
-    def paths(self) -> Iterator[Path]:
-        """All of them, of which there may be millions."""
-        return chain(self.files, self.drawings or (), self.meshes or ())
+    def paths(self, chosen: Sequence[int] | None = None) -> Iterator[Path]:
+        """All of them, of which there may be millions, or those of some pictures."""
+        drawn = [each for each in (self.drawings, self.meshes) if each is not None]
+        if chosen is None:
+            return chain(self.files, *drawn)
+        return chain(self.files, *((x[at] for at in chosen if x.is_now(at)) for x in drawn))
 
 
 class Conduct(NamedTuple):
@@ -78,24 +81,24 @@ def run(
     clock = StageClock()
     with clock.stage("list"):
         pictures = open_pictures(inputs, recursive=settings.recursive, every=settings.every)
-    outputs = name_outputs(pictures.names, out, settings)
-    refuse_outputs(outputs, conduct)
+    names, shard = pictures.names, settings.shard
+    batch_size = settings.batch_size or AUTO_BATCH[choose_device(settings.device).type]
+    chosen = shard.choose(len(names), block_size(batch_size)) if shard else range(len(names))
+    outputs = name_outputs(names, out, settings)
+    own = chosen if shard else None
+    refuse_outputs(outputs, conduct, own)
     find, num_unused = choose_finder(
-        pictures.names,
+        names,
         boxes=settings.boxes,
         whole_image=settings.whole_image,
         min_score=settings.min_score,
         max_people=settings.max_people,
     )
     estimator = open_estimator(settings, clock)
-    claim_outputs(outputs.paths(), pictures.names)
-    batch_size = settings.batch_size or AUTO_BATCH[estimator.device.type]
-    num_pictures, shard = len(pictures.names), settings.shard
+    claim_outputs(outputs.paths(own), names)
     pipeline = Pipeline(
         pictures=pictures,
-        chosen=shard.choose(num_pictures, block_size(batch_size))
-        if shard
-        else range(num_pictures),
+        chosen=chosen,
         find=find,
         estimator=estimator,
         record=person_record(len(estimator.body.v_template) if settings.vertices else 0),
@@ -103,8 +106,8 @@ def run(
         drawings=outputs.drawings,
         meshes=outputs.meshes,
         style=settings.overlay_style,
-        overwrite=conduct.overwrite
-        or conduct.resume,  # what is there now is the interrupted run's
+        # What is there now is the interrupted run's.
+        overwrite=conduct.overwrite or conduct.resume,
         clock=clock,
         room=Room(MAX_KEPT_BYTES),
     )
@@ -195,8 +198,15 @@ def name_outputs(names: Sequence[str], out: Path | None, settings: PredictSettin
     )
 
 
-def refuse_outputs(outputs: Outputs, conduct: Conduct) -> None:
+def refuse_outputs(
+    outputs: Outputs, conduct: Conduct, chosen: Sequence[int] | None = None
+) -> None:
     """Keep what is there, if nobody said that it may go.
+
+    Args:
+        outputs: What is to be written.
+        conduct: Says what may go.
+        chosen: Numbers of the pictures that are drawn, if they are not all.
 
     Raises:
         OutputExistsError: Something is there.
@@ -205,7 +215,7 @@ def refuse_outputs(outputs: Outputs, conduct: Conduct) -> None:
         refuse_existing(path, overwrite=conduct.overwrite)
         refuse_unfinished(path, resume=conduct.resume, overwrite=conduct.overwrite)
     overwrite = conduct.overwrite or conduct.resume
-    for path in outputs.paths():
+    for path in outputs.paths(chosen):
         refuse_existing(path, overwrite=overwrite)
     if outputs.motions and outputs.motions.folder.is_dir():
         refuse_existing(*outputs.motions.folder.glob("*.bvh"), overwrite=overwrite)

@@ -176,6 +176,20 @@ def test_a_merger_replaces_nothing_unless_told(shards, whole, tmp_path):
     assert (tmp_path / "p.npz").read_bytes() == whole.read_bytes()
 
 
+def test_shards_draw_into_one_folder(folder, tmp_path):
+    drawn = tmp_path / "drawn"
+
+    reports = [
+        run(folder, tmp_path / f"{number}.npz", Shard(number, 2), overlay_dir=drawn)
+        for number in (1, 2)
+    ]
+
+    assert [len(report.overlays) for report in reports] == [3, 2]
+    assert len(list(drawn.iterdir())) == len(PEOPLE)
+    with pytest.raises(OutputExistsError, match="drawn"):
+        run(folder, tmp_path / "3.npz", Shard(2, 2), overlay_dir=drawn)
+
+
 @pytest.mark.slow
 def test_processes_share_the_work_and_give_the_same_file(folder, whole, tmp_path):
     drawn = tmp_path / "drawn"
