@@ -1,0 +1,187 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from smplcli.errors import ConfigError
+from smplcli.models import inference
+from smplcli.models.backbones import Backbone
+from smplcli.models.config import ModelConfig
+from smplcli.models.inference import Convolution, prepare_network, resolve_precision
+from smplcli.models.network import build_network
+
+RECIPES = Path(inference.__file__).parent.parent / "recipes"
+SIZE = 64
+
+
+def random_network(config):
+    """A network that tells pictures apart, with norms that do something."""
+    torch.manual_seed(0)
+    network = build_network(config).eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.1, 0.1)
+            nn.init.uniform_(module.running_var, 0.8, 1.2)
+            nn.init.uniform_(module.weight, 0.6, 1.0)
+            nn.init.uniform_(module.bias, -0.1, 0.1)
+    return network
+
+
+def small(**changes):
+    return ModelConfig(
+        **{"backbone": "resnet18", "input_size": SIZE, "channels": 8, "hidden": 8} | changes
+    )
+
+
+def recipe(name):
+    table = tomllib.loads((RECIPES / f"{name}.toml").read_text())["model"]
+    return ModelConfig(**table | {"input_size": SIZE, "channels": 16, "hidden": 16})
+
+
+CONFIGS = {
+    "baseline": recipe("baseline"),
+    "pare": recipe("pare"),
+    "lite": recipe("lite"),
+    "nearest": small(upsample_mode="nearest"),
+    "bilinear": small(upsample_mode="bilinear"),
+    "transposed": small(upsample_mode="transposed"),
+    "laterals": small(upsample_mode="nearest", laterals=True),
+    "published head": small(head="pare"),
+}
+
+
+@torch.inference_mode()
+def see(network):
+    generator = torch.Generator().manual_seed(1)
+    image = torch.rand(2, 3, SIZE, SIZE, generator=generator)
+    keypoints = torch.rand(2, 17, 3, generator=generator)
+    seen = network.look(image)
+    output = network(image, keypoints)
+    return [x for x in (*seen, *output) if x is not None and x.numel()]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_prepared_network_answers_as_before(name):
+    network = random_network(CONFIGS[name])
+
+    pairs = list(zip(see(prepare_network(network)), see(network), strict=True))
+
+    # Rounding is relative to the largest numbers that are summed up.
+    assert all((a - b).abs().max() <= 1e-5 * max(1, b.abs().max()) for a, b in pairs)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_bf16_answers_nearly_as_before(name):
+    network = random_network(CONFIGS[name])
+
+    pairs = list(zip(see(prepare_network(network, precision="bf16")), see(network), strict=True))
+
+    assert all(a.dtype == torch.float32 for a, _ in pairs)
+    assert all((a - b).norm() <= 0.03 * b.norm() for a, b in pairs)
+
+
+def test_another_doubling_would_not_go_unnoticed():
+    network = random_network(CONFIGS["nearest"])
+    other = random_network(CONFIGS["bilinear"])
+
+    (logits, expected) = see(prepare_network(other))[2], see(network)[2]
+
+    assert (logits - expected).abs().max() > 1e-2 * expected.abs().max()
+
+
+def test_norms_activations_and_doublings_are_gone():
+    prepared = prepare_network(random_network(CONFIGS["nearest"]))
+
+    left = {type(module) for module in prepared.modules()}
+    steps = [module for module in prepared.modules() if isinstance(module, Convolution)]
+    calls = [str(node.target) for node in prepared.head.part_branch.graph.nodes]
+    assert not left & {nn.BatchNorm2d, nn.Upsample}
+    assert sum(isinstance(step.conv, nn.ConvTranspose2d) for step in steps) == 6
+    assert not [call for call in calls if "interpolate" in call or "relu" in call.lower()]
+
+
+def test_network_itself_stays_as_it_was():
+    network = random_network(CONFIGS["pare"])
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+
+    prepare_network(network, precision="bf16")
+
+    after = network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_batch_may_have_any_size(count):
+    network = random_network(CONFIGS["nearest"])
+    image = torch.rand(count, 3, SIZE, SIZE)
+
+    with torch.inference_mode():
+        attention = prepare_network(network).attention(image)
+
+    assert attention.shape == network.attention(image).shape
+
+
+@pytest.mark.parametrize("name", ["hrnet_w18_small", "mobilenetv3_small_050", "regnetx_002"])
+def test_backbones_of_others_answer_as_before(name):
+    torch.manual_seed(0)
+    config = small(backbone=name, head="baseline")
+    network = random_network(config)
+
+    first, second = see(prepare_network(network)), see(network)
+
+    assert timm.is_model(name)
+    for a, b in zip(first, second, strict=True):
+        assert (a - b).abs().max() <= 1e-5 * max(1, b.abs().max())
+
+
+def test_what_cannot_be_taken_apart_stays_whole():
+    class Stubborn(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = nn.Conv2d(3, 8, 1)
+
+        def forward(self, x):
+            return [self.net(x) * (2 if x.sum() > 0 else 1)] * 4
+
+    network = random_network(small(head="baseline"))
+    network.backbone.net, network.backbone.channels = Stubborn(), [8] * 4
+    image = torch.rand(1, 3, SIZE, SIZE)
+
+    prepared = prepare_network(network)
+    half = prepare_network(network, precision="bf16")
+
+    features = network.backbone(image)[0]
+    assert torch.equal(prepared.backbone(image)[0], features)
+    assert (half.backbone(image)[0] - features).abs().max() < 0.03 * features.abs().max()
+
+
+def test_auto_is_one_of_both_and_words_are_taken_literally():
+    cpu = torch.device("cpu")
+
+    chosen = {x: resolve_precision(x, cpu) for x in ("auto", "fp32", "bf16")}
+
+    assert chosen.pop("auto") in {"fp32", "bf16"}
+    assert all(asked == given for asked, given in chosen.items())
+
+
+def test_bf16_is_refused_where_there_is_none():
+    with pytest.raises(ConfigError, match="bf16: meta"):
+        resolve_precision("bf16", torch.device("meta"))
+
+
+def test_prepared_features_are_those_of_the_backbone():
+    torch.manual_seed(0)
+    backbone = Backbone("resnet18").eval()
+    image = torch.rand(1, 3, SIZE, SIZE)
+
+    shapes = [x.shape for x in backbone(image)]
+
+    config = small(head="baseline")
+    network = random_network(config)
+    with torch.inference_mode():
+        prepared = prepare_network(network).backbone(image)
+    assert [x.shape for x in prepared] == shapes
