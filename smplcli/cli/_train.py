@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,6 +19,7 @@ from smplcli.cli._output import (
     METRIC_COLUMNS,
     is_first_process,
     note,
+    print_line,
     print_result,
     print_table,
     show_progress,
@@ -27,7 +28,13 @@ from smplcli.cli._output import (
 if TYPE_CHECKING:
     from smplcli.workflows.train import TrainReport
 
+Precision = Literal["auto", "bf16", "fp32"]
 GOING_ON, SEVERAL = "Going on, and stopping in time", "Several processes"
+WEIGHTS = {
+    "raw": "weights of that step",
+    "ema": "average of the weights (EMA)",
+    "swa": "mean of snapshots (SWA)",
+}
 STOPPED = 143
 """Exit code of a run that was stopped before its end, its state saved."""
 
@@ -60,6 +67,26 @@ def train(
     workers: Annotated[
         int, typer.Option(metavar="N", min=0, help="Processes that decode and augment.")
     ] = 0,
+    precision: Annotated[
+        Precision | None,
+        typer.Option(
+            help="What the network computes with; auto is bf16 on a GPU.  [default: the recipe's]",
+            show_default=False,
+        ),
+    ] = None,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Write curves, people and attention for TensorBoard into the run folder.",
+        ),
+    ] = False,
+    fast_dev_run: Annotated[
+        bool,
+        typer.Option(
+            "--fast-dev-run", help="Try one batch of everything, and keep nothing of it."
+        ),
+    ] = False,
     resume: Annotated[
         str,
         typer.Option(
@@ -108,6 +135,9 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a network. If it was interrupted, the same command goes on from there."""
+    if time_limit is not None:
+        stop_at = time.time() + time_limit
+
     from smplcli.workflows.outputs import choose_run_dir
     from smplcli.workflows.project import find_project
     from smplcli.workflows.training_data import training_data
@@ -120,11 +150,9 @@ def train(
     settings = project.settings
     recipe = recipe or settings.train.recipe
     out = choose_run_dir(settings.paths.runs, recipe, out=out, resume=resume)
-    note(f"run: {out}")
-    if time_limit is not None:
-        stop_at = time.time() + time_limit
+    note("run: one batch of everything" if fast_dev_run else f"run: {out}")
     if (nproc > 1 or max_restarts) and "RANK" not in os.environ:
-        _launch(out, stop_at, nproc=nproc, max_restarts=max_restarts)
+        _launch(out, stop_at, nproc=nproc, max_restarts=max_restarts, is_trial=fast_dev_run)
         return
 
     from smplcli.workflows.train import train as run
@@ -138,6 +166,10 @@ def train(
         workers=workers,
         allow_change=allow_change or (),
         deadline=None if stop_at is None else time.monotonic() + stop_at - time.time(),
+        runs_dir=settings.paths.runs,
+        precision=precision,
+        tensorboard=tensorboard,
+        fast_dev_run=fast_dev_run,
         progress=show_progress,
     )
     if is_first_process() and report.is_finished:
@@ -146,7 +178,9 @@ def train(
         raise typer.Exit(STOPPED)
 
 
-def _launch(out: Path, stop_at: float | None, *, nproc: int, max_restarts: int) -> None:
+def _launch(
+    out: Path, stop_at: float | None, *, nproc: int, max_restarts: int, is_trial: bool
+) -> None:
     """Run this command in several processes that go on with the same run."""
     from smplcli.training.launch import launch
     from smplcli.workflows.outputs import is_complete_run
@@ -156,15 +190,19 @@ def _launch(out: Path, stop_at: float | None, *, nproc: int, max_restarts: int) 
     # What is given twice counts the last time.
     last = ["--out", str(out), "--resume", "auto", "--nproc", "1", "--max-restarts", "0", *limit]
     code = launch([*sys.argv[1:], *last], processes=nproc, max_restarts=max_restarts)
-    if code or not is_complete_run(out):
+    if code or not (is_trial or is_complete_run(out)):
         raise typer.Exit(code or STOPPED)
 
 
 def _print_report(report: "TrainReport") -> None:
     from smplcli.evaluation.protocols import SMPL24
 
+    if report.is_trial:
+        print_line("One batch of everything works. Nothing of it was kept.")
+        return
     print_table(
-        f"{report.checkpoint}\nstep {report.best['step']:.0f} of {report.steps}, split validation",
+        f"{report.checkpoint}\nstep {report.best['step']:.0f} of {report.steps}, "
+        f"{WEIGHTS[report.best['weights']]}, split validation",
         METRIC_COLUMNS,
         [
             (

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
@@ -30,6 +31,9 @@ MOST_SKIPS, SKIPS_WITHIN = 10, 1000
 
 MOST_ROLLBACKS = 3
 """How often a run may go back to the weights of a checkpoint."""
+
+RECENT = 20
+"""Steps whose longest tells how long the next may take."""
 
 MOST_NAMES = 8
 """Samples that a message names; the log has all."""
@@ -108,7 +112,7 @@ class Training:
         """Take the steps from ``first`` on, and return how many are taken at the end."""
         run, schedule = self.run, self.run.recipe.schedule
         batches = pictures(run, max(first, schedule.lifting_steps))
-        longest = 0.0
+        took: deque[float] = deque(maxlen=RECENT)
         for step in self.progress(Steps(range(first, schedule.steps), self.log.remark), "train"):
             began = time.monotonic()
             batch = None if step < schedule.lifting_steps else next(batches)
@@ -118,8 +122,8 @@ class Training:
                 self._note(step, outcome, time.monotonic() - began, waited)
             elif not outcome.is_finite:
                 self._handle_non_finite(step, outcome)
-            longest = max(longest, time.monotonic() - began)
-            if self._conclude(step + 1, 2 * longest + 2 * self.saving):
+            took.append(time.monotonic() - began)
+            if self._conclude(step + 1, 2 * max(took) + 2 * self.saving):
                 return step + 1
         return schedule.steps
 
@@ -238,10 +242,17 @@ class Training:
                 logger.warning("%s; the step is skipped", what)
                 return
             what = f"{what}; {recent} of the last {SKIPS_WITHIN} steps were skipped"
-        elif policy == "rollback" and len(run.rollbacks) < MOST_ROLLBACKS and self._roll_back():
-            run.rollbacks.append(step)
-            logger.warning("%s; back to the weights of the last checkpoint", what)
-            return
+        elif policy == "rollback":
+            if len(run.rollbacks) < MOST_ROLLBACKS and self._roll_back():
+                run.rollbacks.append(step)
+                logger.warning("%s; back to the weights of the last checkpoint", what)
+                return
+            went = (
+                "the run went back 3 times before"
+                if run.rollbacks
+                else "there is no checkpoint to go back to"
+            )
+            what = f"{what}; {went}"
         self._save(step)
         raise UnstableTrainingError(
             what,
