@@ -1,7 +1,7 @@
 """Prepared data sets on disk: shards of samples, and a manifest that vouches for them."""
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -109,6 +109,11 @@ class PreparedSplit:
         if len(arrays["pose"]) != self._starts[shard + 1] - self._starts[shard]:
             raise UnreadableFileError(f"shard and manifest disagree on its size: {path}")
         return arrays, row
+
+    def shard_rows(self) -> Iterator[tuple[Path, range]]:
+        """Each shard, and the places of its samples in the split."""
+        for path, start, stop in zip(self._paths, self._starts, self._starts[1:], strict=False):
+            yield path, range(start, stop)
 
     def field(self, name: str) -> np.ndarray:
         """One field of all samples, (N, ...)."""

@@ -197,6 +197,18 @@ class Recipe(_Section):
         known = schedule.model_copy(update={"steps": steps, "epochs": None})
         return self.model_copy(update={"schedule": known})
 
+    def for_trial(self) -> Self:
+        """This recipe with one step that does all that any step does."""
+        schedule = self.schedule.model_copy(
+            update={
+                "steps": 1,
+                "lifting_steps": 0,
+                "validate_every": 1,
+                "swa_from": float(self.schedule.swa_from == 1),
+            }
+        )
+        return self.model_copy(update={"schedule": schedule})
+
     @model_validator(mode="after")
     def _can_lift(self) -> Self:
         if self.schedule.lifting_steps and not self.model.keypoints:

@@ -19,6 +19,7 @@ from smplcli.training.checkpoints import KEPT
 from smplcli.training.config import Recipe
 from smplcli.training.memory import GIGABYTE, available_memory
 from smplcli.training.precision import autocast, part_size
+from smplcli.training.run import Run
 
 SAMPLES_PER_SHARD = 3
 MOST_NAMED = 8
@@ -29,6 +30,20 @@ FOLDERS_AT_ONCE = KEPT + 2
 
 TRIAL_SAMPLES = 2
 """Samples whose passage through the network tells what each more would need."""
+
+
+def preflight(run: Run, validation: PreparedSplit | JoinedSplits) -> None:
+    """Look at what a run needs; its network is on its device afterwards, and else as before.
+
+    Raises:
+        UnreadableFileError: Some samples cannot be read.
+        ResourceError: Disk or memory is not enough.
+    """
+    for split in (run.samples.split, validation):
+        check_samples(split)
+    network = run.network.to(run.device)
+    check_disk(run.run_dir, network, run.recipe)
+    check_memory(network, run.recipe, run.device, processes=run.ranks.size)
 
 
 def check_samples(split: PreparedSplit | JoinedSplits) -> None:
@@ -107,7 +122,7 @@ def check_memory(
         if device.type == "cuda":
             largest = _largest_on_gpu(network, recipe, device, count)
         else:
-            largest = _largest_on_cpu(network, recipe, count)
+            largest = _largest_on_cpu(network, recipe, count, processes)
     if largest < count:
         what = "GPU" if device.type == "cuda" else "machine"
         if not largest:
@@ -143,7 +158,7 @@ def _largest_on_gpu(network: Network, recipe: Recipe, device: torch.device, coun
     return largest_that_fits(count, fits)
 
 
-def _largest_on_cpu(network: Network, recipe: Recipe, count: int) -> int:
+def _largest_on_cpu(network: Network, recipe: Recipe, count: int, processes: int) -> int:
     free = available_memory()
     if free is None:
         return count
@@ -152,7 +167,7 @@ def _largest_on_cpu(network: Network, recipe: Recipe, count: int) -> int:
     )
     each = max(1, (more - few) // TRIAL_SAMPLES)
     # Gradients come on top of what the optimizer and the averages will hold.
-    free -= state_bytes(network, recipe) + _bytes(network.parameters())
+    free = free // processes - state_bytes(network, recipe) - _bytes(network.parameters())
     return min(count, max(0, free) // each)
 
 

@@ -24,6 +24,7 @@ from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
 
 MANIFEST_FILE = "manifest.json"
 BEST_FILE = "best.safetensors"
+CONFIG_FILE = "config.toml"
 STATE_FILE = "state.json"
 """What makes a folder one of the checkpoints that training goes on from."""
 
@@ -204,7 +205,8 @@ def newest_run(project: Project) -> Path:
 
 def finished_runs(folder: Path) -> list[Path]:
     """Best checkpoints of the runs in a folder."""
-    return sorted(folder.glob(f"*/{BEST_FILE}"))
+    found = folder.glob(f"*/{BEST_FILE}")
+    return sorted(file for file in found if not file.parent.is_symlink())  # such as `latest`
 
 
 def best_checkpoint(run_dir: Path) -> Path:
@@ -228,7 +230,11 @@ def evaluation_target(project: Project, given: Path | None = None) -> Path:
     if given is None:
         return best_checkpoint(newest_run(project))
     if given.is_dir():
-        return given if (given / STATE_FILE).is_file() else best_checkpoint(given)
+        is_checkpoint = (given / STATE_FILE).is_file()
+        is_run = (given / BEST_FILE).is_file() or (given / CONFIG_FILE).is_file()
+        if is_checkpoint or (not is_run and any(given.rglob("*.npz"))):
+            return given
+        return best_checkpoint(given)
     if not given.exists():
         raise MissingFileError(f"checkpoint or predictions not found: {given}")
     return given

@@ -2,12 +2,13 @@
 
 import logging
 import platform
-from collections.abc import Callable, Collection, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -31,16 +32,20 @@ from smplcli.models.network import Network, build_network, upright_pose
 from smplcli.models.weights import load_network, save_network
 from smplcli.rotations import aa_to_rotmat, rotmat_to_rot6d
 from smplcli.training.checkpoints import sweep
-from smplcli.training.config import Recipe, read_recipe, recipe_to_toml
+from smplcli.training.config import Precision, Recipe, read_recipe, recipe_to_toml
 from smplcli.training.distributed import Ranks, check_shares, trained_together
+from smplcli.training.events import Events
 from smplcli.training.lock import locked
 from smplcli.training.loop import run_training
+from smplcli.training.preflight import preflight
 from smplcli.training.resume import check_changes, run_facts
 from smplcli.training.run import Run, Through
 from smplcli.workflows.devices import choose_device
 from smplcli.workflows.progress import Progress, no_progress
 from smplcli.workflows.project import BEST_FILE
+from smplcli.workflows.run_record import point_to_latest, record_start
 from smplcli.workflows.targets import gathered
+from smplcli.workflows.training_pictures import picture_maker
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +80,9 @@ class TrainReport:
 
     validation_samples: int
 
+    is_trial: bool = False
+    """Whether this was one batch of everything, of which nothing was kept."""
+
     @property
     def is_finished(self) -> bool:
         """Whether all steps have been taken."""
@@ -95,6 +103,10 @@ def train(
     workers: int = 0,
     allow_change: Collection[str] = (),
     deadline: float | None = None,
+    runs_dir: Path | None = None,
+    precision: Precision | None = None,
+    tensorboard: bool = False,
+    fast_dev_run: bool = False,
     progress: Progress = no_progress,
 ) -> TrainReport:
     """Train a network, or go on with a run that was interrupted.
@@ -109,6 +121,10 @@ def train(
         workers: Processes that decode and augment; 0 does it between the steps.
         allow_change: Settings that may be others than those the run was begun with.
         deadline: When to stop at the latest, on the monotonic clock.
+        runs_dir: Folder of all runs: if this is one of them, ``latest`` there leads to it.
+        precision: What the network computes with, instead of what the recipe says.
+        tensorboard: Whether to write TensorBoard events into the run folder.
+        fast_dev_run: Do one batch of everything, in a place that is gone afterwards.
         progress: Shows the steps.
 
     Raises:
@@ -121,11 +137,19 @@ def train(
     """
     with ExitStack() as stack:
         ranks, own_device = stack.enter_context(trained_together(choose_device(device)))
-        ground = _open(data, recipe, body)
+        ground = _open(data, recipe, body, precision)
+        if fast_dev_run:
+            ground = replace(ground, recipe=ground.recipe.for_trial(), is_trial=True)
+            run_dir = Path(stack.enter_context(TemporaryDirectory(prefix="smplcli-")))
         check_shares(ground.recipe, ranks)
         ranks.agree(lambda: stack.enter_context(locked(_made(run_dir))))
         ranks.agree(lambda: _claim(run_dir, ground, allow_change))
         run = _run(ground, run_dir, own_device, ranks, workers)
+        preflight(run, ground.validation)
+        if ranks.is_first:
+            _keep_record(run, ground, runs_dir)
+            if tensorboard:
+                stack.enter_context(_shown_in_tensorboard(run, ground))
         done = run_training(run, progress, deadline=deadline)
     return TrainReport(
         run_dir=run_dir,
@@ -136,6 +160,7 @@ def train(
         samples=len(ground.samples),
         best=min(run.history, key=lambda entry: entry["pa_mpjpe"], default={}),
         validation_samples=len(ground.validation),
+        is_trial=fast_dev_run,
     )
 
 
@@ -150,6 +175,9 @@ class _Ground:
     data_sha256: dict[str, str]
     """Hashes of the manifests, by folder."""
 
+    is_trial: bool = False
+    """Whether one batch of everything is enough."""
+
     def facts(self) -> dict[str, Any]:
         """What checkpoints say of their run."""
         return run_facts(
@@ -157,11 +185,17 @@ class _Ground:
         )
 
 
-def _open(data: Path | Sequence[Path], recipe: str, body: Path | None) -> _Ground:
+def _open(
+    data: Path | Sequence[Path], recipe: str, body: Path | None, precision: Precision | None
+) -> _Ground:
     folders = [data] if isinstance(data, Path) else list(data)
+    settings = read_recipe(recipe)
+    if precision is not None:
+        compute = settings.compute.model_copy(update={"precision": precision})
+        settings = settings.model_copy(update={"compute": compute})
     samples = _joined([open_prepared(folder, "train") for folder in folders])
     return _Ground(
-        recipe=read_recipe(recipe).for_samples(len(samples)),
+        recipe=settings.for_samples(len(samples)),
         model=load_body(body),
         samples=samples,
         validation=_validation(folders),
@@ -204,7 +238,7 @@ def _run(ground: _Ground, run_dir: Path, device: torch.device, ranks: Ranks, wor
         samples=_sample_set(ground.samples, recipe),
         joints=JointsLayer(model),
         body=BodyLayer(model) if recipe.losses.vertices else None,
-        validate=_validator(ground.validation, model, ranks),
+        validate=_validator(ground, ranks),
         on_best=partial(_save_best, best, _provenance(ground)),
         has_best=best.is_file,
         facts=ground.facts(),
@@ -268,6 +302,30 @@ def _claim(run_dir: Path, ground: _Ground, allow_change: Collection[str]) -> Non
         stream.write(recipe_to_toml(ground.recipe).encode())
 
 
+def _keep_record(run: Run, ground: _Ground, runs_dir: Path | None) -> None:
+    """Write down what the run runs with, and let ``latest`` lead to it."""
+    body = {"name": ground.model.name, "sha256": ground.model.sha256}
+    record_start(run.run_dir, data=ground.data_sha256, body=body, processes=run.ranks.size)
+    if runs_dir is not None and run.run_dir.parent == runs_dir:
+        point_to_latest(run.run_dir)
+
+
+@contextmanager
+def _shown_in_tensorboard(run: Run, ground: _Ground) -> Iterator[None]:
+    """Let TensorBoard hear of the log, and see some people after every validation.
+
+    Raises:
+        ConfigError: TensorBoard is not installed.
+    """
+    events, draw = Events(run.run_dir), picture_maker(ground.validation, ground.model)
+    run.on_log = events.add_line
+    run.on_judged = lambda network, step: events.add_pictures(draw(network), step)
+    try:
+        yield
+    finally:
+        events.close()
+
+
 def _provenance(ground: _Ground) -> dict[str, Any]:
     """Facts about a run that may be published: files by their names, not by their places."""
     recipe, digests = ground.recipe, list(ground.data_sha256.values())
@@ -299,12 +357,11 @@ def _save_best(
     save_network(path, network, {**provenance, **facts})
 
 
-def _validator(
-    split: PreparedSplit | JoinedSplits, model: BodyModel, ranks: Ranks
-) -> Callable[[Network, Through], dict[str, float]]:
+def _validator(ground: _Ground, ranks: Ranks) -> Callable[[Network, Through], dict[str, float]]:
     """Errors on all samples, of which each process predicts a share."""
+    split, model = ground.validation, ground.model
     posers, truth = neutral_posers(model, VALIDATION), truth_of(split)
-    batches = index_batches(len(split), VALIDATION_BATCH)
+    batches = index_batches(len(split), VALIDATION_BATCH)[: 1 if ground.is_trial else None]
     rank = Rank(ranks.number, ranks.size)
     rounds = -(-len(batches) // ranks.size)
 
