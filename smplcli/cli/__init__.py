@@ -1,5 +1,6 @@
 """The command line: the only part that prints, reads the environment or exits."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -43,6 +44,12 @@ for command, example in (
 app.add_typer(body_app)
 
 
+def _hush_decoders() -> None:
+    """Keep OpenCV and FFmpeg from writing what they stumble over: our own messages say it once."""
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+
 def _print_version(wanted: bool) -> None:  # noqa: FBT001
     if wanted:
         from smplcli import __version__
@@ -67,6 +74,7 @@ def root(
     Without any data, 'prepare', 'train', 'evaluate' and 'submit' run a small demo in that order.
     """
     show_logs()
+    _hush_decoders()
     if ctx.invoked_subcommand is None:
         from smplcli.cli._status import print_status
 

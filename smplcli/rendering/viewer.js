@@ -402,7 +402,8 @@ function personRow(person) {
   const chip = make("span", "", { className: "chip" });
   chip.style.backgroundColor = `rgb(${person.colour})`;
   const distance = Math.hypot(...person.joints3d[0]).toFixed(1);
-  const label = `person ${person.id}, ${distance} m away, score ${person.score.toFixed(2)}`;
+  const name = person.track >= 0 ? `track ${person.track}` : `person ${person.id}`;
+  const label = `${name}, ${distance} m away, score ${person.score.toFixed(2)}`;
   button.append(chip, label);
   button.dataset.person = person.id;
   return button;

@@ -4,8 +4,9 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,7 +102,14 @@ class Scene(NamedTuple):
     """Seconds since the sequence began."""
 
 
-def view_page(title: str, scenes: Sequence[Scene], faces: Ints, *, notes: Sequence[str]) -> bytes:
+def view_page(
+    title: str,
+    scenes: Sequence[Scene],
+    faces: Ints,
+    *,
+    notes: Sequence[str],
+    colours: Mapping[int, int] = MappingProxyType({}),
+) -> bytes:
     """Make a page that needs nothing but a browser with WebGL 2.
 
     Its policy lets the browser run our script alone and load nothing, whatever names it holds.
@@ -111,6 +119,7 @@ def view_page(title: str, scenes: Sequence[Scene], faces: Ints, *, notes: Sequen
         scenes: Pictures in the order of the slider.
         faces: (F, 3) of all bodies, counter-clockwise seen from outside.
         notes: Sentences that belong below.
+        colours: Numbers of the tracks' colours; who is on no track has that of the row.
     """
     script, style = (
         Path(__file__).with_name(name).read_text("utf-8") for name in ("viewer.js", "viewer.css")
@@ -120,7 +129,7 @@ def view_page(title: str, scenes: Sequence[Scene], faces: Ints, *, notes: Sequen
         "parents": SMPL_PARENTS,
         "light": _light(),
         "faces": _base64(faces.astype("<u4").tobytes()),
-        "pictures": [_picture(scene) for scene in scenes],
+        "pictures": [_picture(scene, colours) for scene in scenes],
     }
     page = MARKUP.format(
         policy=f"script-src {_hash(script)}; style-src {_hash(style)}",
@@ -150,8 +159,8 @@ def _light() -> dict[str, Any]:
     }
 
 
-def _picture(scene: Scene) -> dict[str, Any]:
-    numbers = [x.track_id if x.track_id >= 0 else i for i, x in enumerate(scene.people)]
+def _picture(scene: Scene, tracks: Mapping[int, int]) -> dict[str, Any]:
+    numbers = [tracks.get(x.track_id, index) for index, x in enumerate(scene.people)]
     colours = colours_of(numbers).tolist()
     return {
         "name": scene.name,

@@ -19,7 +19,12 @@ POSE_SECONDS = 1.0
 
 
 def animation(
-    arrays: Mapping[str, NDArray[Any]], sequence: FrameSequence, body: BodyModel, *, name: str
+    arrays: Mapping[str, NDArray[Any]],
+    sequence: FrameSequence,
+    body: BodyModel,
+    colours: Mapping[int, int],
+    *,
+    name: str,
 ) -> bytes | None:
     """Everybody of a sequence as one GLB file that moves; nothing if there is nobody.
 
@@ -27,6 +32,7 @@ def animation(
         arrays: Of a predictions file.
         sequence: One of its sequences.
         body: What it was made with.
+        colours: Numbers of the tracks' colours.
         name: Of the animation.
     """
     figures = [
@@ -37,7 +43,7 @@ def animation(
             track.rotations,
             track.pelvis,
             track.frames / sequence.fps,
-            colours_of([track.number])[0],
+            colours_of([colours[track.number]])[0],
         )
         for track in tracks_in(arrays, sequence, body)
     ]

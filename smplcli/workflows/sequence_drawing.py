@@ -28,18 +28,18 @@ class Drawer(NamedTuple):
     layer: BodyLayer
     faces: Ints
     style: OverlayStyle
+    colours: Mapping[int, int]
+    """Numbers of the tracks' colours."""
+
     framing: Floats
     """(8, 3) corners of what the views show."""
 
     def draw(self, picture: Pixels, rows: Ints) -> Pixels:
         """A picture with the people of some rows, which may be none, from three sides."""
         rows = rows[np.isfinite(self.arrays["joints3d"][rows]).all(axis=(1, 2))]
-        numbers = np.where(
-            self.arrays["track_id"][rows] >= 0,
-            self.arrays["track_id"][rows],
-            self.arrays["person_id"][rows],
-        )
-        colours = colours_of(numbers.tolist())
+        tracks, people = (self.arrays[x][rows].tolist() for x in ("track_id", "person_id"))
+        numbers = zip(tracks, people, strict=True)
+        colours = colours_of(self.colours.get(track, person) for track, person in numbers)
         lens = Lens(1.0, np.zeros(2))  # of nobody
         if len(rows):
             focal_length = float(self.arrays["focal_length"][rows[0]])
@@ -48,8 +48,8 @@ class Drawer(NamedTuple):
             joints = self.arrays["joints3d"][rows] + self.arrays["cam_t"][rows][:, None]
             draw = skeleton_drawer(colours)
             return add_views(picture, joints, lens, draw, framing=self.framing)
-        people = People({x: self.arrays[x][rows] for x in PERSON_FIELDS}, 0, (), {})
-        vertices = posed_vertices(people, list(range(len(rows))), self.layer)
+        bodies = People({x: self.arrays[x][rows] for x in PERSON_FIELDS}, 0, (), {})
+        vertices = posed_vertices(bodies, list(range(len(rows))), self.layer)
         draw = mesh_drawer(self.faces, colours)
         return add_views(picture, vertices, lens, draw, framing=self.framing)
 

@@ -18,6 +18,7 @@ from smplcli.body.layer import BodyLayer
 from smplcli.body.model import BodyModel
 from smplcli.files import atomic_write
 from smplcli.images import write_image
+from smplcli.rendering.overlay import PALETTE
 from smplcli.rendering.views import OverlayStyle
 from smplcli.types import Ints, Pixels
 from smplcli.videos import write_video
@@ -33,7 +34,12 @@ from smplcli.workflows.predict_settings import PredictSettings
 from smplcli.workflows.predict_write import SHARD
 from smplcli.workflows.progress import Progress, Remarked
 from smplcli.workflows.sequence_drawing import Drawer, framing_of
-from smplcli.workflows.sequences import FrameSequence, find_sequences, frame_times
+from smplcli.workflows.sequences import (
+    FrameSequence,
+    find_sequences,
+    frame_times,
+    track_colours,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -148,13 +154,18 @@ class SequenceFiles(NamedTuple):
         parts = np.split(sequence.rows, edges[1:])
         return dict(zip(names[edges].tolist(), parts, strict=True))
 
+    def _colours(self, sequence: FrameSequence) -> dict[int, int]:
+        return track_colours([sequence], self.arrays["track_id"], num_colours=len(PALETTE))
+
     def _draw(self, sequence: FrameSequence, pictures: list[int]) -> list[Path]:
         if self.drawings is None:
             return []
         rows_of, nobody = self._rows_of(sequence), np.zeros(0, np.int64)
         framing = framing_of(self.arrays, sequence.rows)
         layer = BodyLayer(self.body)
-        drawer = Drawer(self.arrays, layer, self.body.faces, self.style, framing)
+        drawer = Drawer(
+            self.arrays, layer, self.body.faces, self.style, self._colours(sequence), framing
+        )
         names = self.arrays["status_imgname"]
 
         def draw(index: int) -> Pixels:
@@ -190,15 +201,17 @@ class SequenceFiles(NamedTuple):
             return []
         if sequence.name in self.meshes.joined:
             file = self.meshes.of_sequence(sequence.name)
-            return self._write(file, animation(self.arrays, sequence, self.body, name=file.stem))
+            colours = self._colours(sequence)
+            content = animation(self.arrays, sequence, self.body, colours, name=file.stem)
+            return self._write(file, content)
         names, rows_of = self.arrays["status_imgname"], self._rows_of(sequence)
         files: list[Path] = []
         for index in pictures:
             rows = rows_of.get(str(names[index]))
             if rows is not None:
                 people = People({x: self.arrays[x][rows] for x in PERSON_FIELDS}, 0, (), {})
-                file = {str(names[index]): self.meshes[index]}
-                files += write_meshes(people, self.body, file, overwrite=self.overwrite)
+                target = {str(names[index]): self.meshes[index]}
+                files += write_meshes(people, self.body, target, overwrite=self.overwrite)
         return files
 
     def _write_motions(

@@ -138,6 +138,26 @@ def _sequence(name: str, facts: Any, members: list[tuple[int, int]]) -> FrameSeq
     )
 
 
+def track_colours(
+    sequences: Iterable[FrameSequence], track_id: Ints, *, num_colours: int
+) -> dict[int, int]:
+    """Number of each track's colour: that which nobody has had for the longest time.
+
+    Args:
+        sequences: Those of a predictions file.
+        track_id: (N,) tracks of all people of the file.
+        num_colours: How many there are.
+    """
+    colours: dict[int, int] = {}
+    for sequence in sequences:
+        last_seen = [-1] * num_colours
+        for track, _, frames in tracks_of(sequence, track_id):
+            colour = last_seen.index(min(last_seen))
+            colours[track] = colour
+            last_seen[colour] = int(frames[-1])
+    return colours
+
+
 def _fps(facts: Any) -> float:
     fps = facts.get("fps") if isinstance(facts, dict) else None
     return float(fps) if isinstance(fps, int | float) and 0 < fps <= MAX_FPS else DEFAULT_FPS

@@ -15,6 +15,7 @@ from smplcli.body.layer import BodyLayer
 from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
 from smplcli.files import atomic_write
 from smplcli.images import encode_jpeg, read_image
+from smplcli.rendering.overlay import PALETTE
 from smplcli.rendering.viewer import Figure, Scene, view_page
 from smplcli.types import Pixels
 from smplcli.videos import split_frame_name
@@ -28,7 +29,7 @@ from smplcli.workflows.people import (
     read_people,
 )
 from smplcli.workflows.progress import Progress, no_progress
-from smplcli.workflows.sequences import frame_times
+from smplcli.workflows.sequences import find_sequences, frame_times, track_colours
 from smplcli.workflows.targets import refuse_existing
 
 OUT_SUFFIXES = (".html", ".htm")
@@ -137,7 +138,12 @@ def view(
         _scene(name, people, rows, layer, photos)._replace(**_place(selection, name))
         for name, rows in progress(list(selection.rows_of.items()), "view")
     ]
-    page = view_page(predictions.name, scenes, model.faces, notes=selection.notes)
+    colours = track_colours(
+        find_sequences(people.rows["imgname"], people.meta),
+        people.rows["track_id"],
+        num_colours=len(PALETTE),
+    )
+    page = view_page(predictions.name, scenes, model.faces, notes=selection.notes, colours=colours)
     with atomic_write(out, overwrite=overwrite) as file:
         file.write(page)
     return ViewReport(

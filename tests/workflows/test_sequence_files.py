@@ -239,7 +239,7 @@ def test_numbered_pictures_are_drawn_each_on_its_own(arrays, tmp_path):
 
     assert [path.name for path in written.overlays] == ["1.jpg", "2.jpg"]
     picture = read_image(written.overlays[0], orientation="stored").astype(int)
-    assert (picture[:, :WIDTH, 0] - picture[:, :WIDTH, 2] > 40).sum() > 20  # the colour of track 1
+    assert (picture[:, :WIDTH, 2] - picture[:, :WIDTH, 0] > 40).sum() > 20  # in the first colour
     assert [path.name for path in written.motions] == [f"{tmp_path.name}-track_1.bvh"]
 
 

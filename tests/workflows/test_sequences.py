@@ -7,6 +7,7 @@ from smplcli.workflows.sequences import (
     find_sequences,
     numbered_sequences,
     sequence_of,
+    track_colours,
     tracks_of,
 )
 
@@ -69,3 +70,14 @@ def test_tracks_have_one_row_a_frame():
 
     ((number, rows, frames),) = tracks
     assert (number, rows.tolist(), frames.tolist()) == (5, [1, 0], [1, 3])
+
+
+def test_people_who_are_there_at_a_time_have_different_colours():
+    frames = {0: range(5), 1: range(2, 20), 2: range(6, 9), 3: range(7, 20), 4: range(10, 12)}
+    names = [f"v.mp4/{x:06d}" for track in frames for x in frames[track]]
+    tracks = np.array([track for track in frames for _ in frames[track]])
+    sequences = find_sequences(np.array(names), {"sequences": {"v.mp4": {}}})
+
+    colours = track_colours(sequences, tracks, num_colours=3)
+
+    assert colours == {0: 0, 1: 1, 2: 2, 3: 0, 4: 2}

@@ -268,7 +268,7 @@ def test_frames_of_a_video_are_shown_with_their_times_and_tracks(film):
     assert [x["time"] for x in frames] == pytest.approx([i / 25 for i in range(12)])
     assert [len(x["people"]) for x in frames] == [1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1]
     assert {person["track"] for x in frames for person in x["people"]} == {3}
-    assert {str(person["colour"]) for x in frames for person in x["people"]} == {"[255, 170, 187]"}
+    assert {str(person["colour"]) for x in frames for person in x["people"]} == {"[119, 170, 221]"}
     assert [number_of_jpeg(x["photo"]) for x in frames] == list(range(12))
     assert data["pictures"][-1]["sequence"] is None
 
