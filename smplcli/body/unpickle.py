@@ -34,6 +34,9 @@ BYTES_PER_ENTRY = 128
 """Bytes that may be made from a file beside those in it: a multiple of its size, but this much."""
 
 DTYPE_CODE = re.compile(r"[biufc][1-9]\d?|[SU][1-9]\d{0,6}")
+OBJECT_CODES = ("O", "O4", "O8")
+"""Of arrays of Python objects, which are read as lists of what is in them."""
+
 BYTE_ORDERS: dict[object, Literal["<", ">", "="]] = {"<": "<", ">": ">", "=": "=", "|": "="}
 SPARSE_FORMATS = ("csc", "csr", "coo")
 MAX_DIMENSIONS = 32
@@ -49,7 +52,7 @@ def load_pickle(path: Path) -> Any:
 
     Returns:
         What the file describes: text of Python 2 as ``latin1``, arrays read-only, chumpy's objects
-        as the arrays that they stand for, sets as lists.
+        as the arrays that they stand for, sets and arrays of objects as lists.
 
     Raises:
         MissingFileError: There is no such file.
@@ -128,12 +131,17 @@ class _Object(Pending):
 class _DType(_Object):
     def __init__(self, code: object) -> None:
         name = _text(code)
+        self.is_objects = name in OBJECT_CODES
+        if self.is_objects:
+            return
         if not DTYPE_CODE.fullmatch(name):
             raise Refusal(f"array of type {name[:20]!a}")
         self._dtype = np.dtype(name)
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        if self.is_objects:
+            raise Refusal("array of objects")
         if self.state is None:
             return self._dtype
         _, order, subarray, names, fields, *_ = _tuple(self.state)
@@ -146,6 +154,16 @@ class _DType(_Object):
 
 
 class _Array(_Object):
+    @property
+    def objects(self) -> list[object] | None:
+        """What an array of objects holds; ``None`` for one of numbers or text."""
+        _, shape, dtype, _, data = _tuple(self.state)
+        if not (isinstance(dtype, _DType) and dtype.is_objects):
+            return None
+        if not isinstance(data, list) or math.prod(_lengths(shape)) != len(data):
+            raise Refusal("array of objects that are not there")
+        return data
+
     def value(self, resolve: Resolve, allowance: _Allowance) -> object:  # noqa: ARG002
         _, shape, dtype, is_fortran, data = _tuple(self.state)
         return _array(data, dtype, shape, "F" if is_fortran else "C")
@@ -223,6 +241,8 @@ class _Resolver:
     def _unfold(self, item: object) -> tuple[object, int]:
         if isinstance(item, bytes):
             return item.decode("latin1"), 1
+        if isinstance(item, _Array) and item.objects is not None:
+            return self._unfold_all(item.objects)
         if isinstance(item, _Object):
             return item.value(self.resolve, self._allowance), 1
         if isinstance(item, dict):

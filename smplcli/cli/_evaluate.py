@@ -114,8 +114,8 @@ def evaluate(
     split = split or settings.evaluate.split
 
     from smplcli.evaluation.occlusion import Patches
-    from smplcli.workflows.evaluate import EvaluationOptions
     from smplcli.workflows.evaluate import evaluate as measure
+    from smplcli.workflows.evaluation_settings import EvaluationOptions
     from smplcli.workflows.occlusion import OcclusionSettings
     from smplcli.workflows.outputs import default_evaluation_dir
 
@@ -208,7 +208,7 @@ def _difference_rows(differences: "Iterable[Difference]") -> list[tuple[object, 
             number.label,
             f"{number.here:.1f}",
             f"{number.there:.1f}",
-            f"{number.difference:+.1f} {number.unit}",
+            f"{number.difference:+.1f} {number.difference_unit}",
             _interval(number.low, number.high),
             number.count,
         )

@@ -40,6 +40,11 @@ class Difference:
     count: int
     higher_is_better: bool
 
+    @property
+    def difference_unit(self) -> str:
+        """Unit of the difference: shares in percent differ by percentage points."""
+        return "points" if self.unit == "%" else self.unit
+
 
 class Other(NamedTuple):
     """An earlier evaluation, as its files tell it."""

@@ -14,6 +14,7 @@ from smplcli.datasets.joined import JoinedSplits
 from smplcli.datasets.shards import PreparedSample, PreparedSplit
 from smplcli.evaluation.predictions import ImageCamera, Predictions
 from smplcli.models.averaging import mean_answer
+from smplcli.models.inference import prepare_network
 from smplcli.models.network import Network
 from smplcli.models.preprocess import to_network_input
 from smplcli.types import Camera, Crop, Floats, Ints, Pixels
@@ -52,6 +53,7 @@ def predict_samples(
         *(np.full((len(samples), *shape), np.nan, dtype=np.float32) for shape in ((3,), (), (2,)))
     )
     device = network.mean_rot6d.device
+    network = prepare_network(network)
     for rows in batches:
         people = [samples[row] for row in rows]
         crops, points = network_crops(people, network.config.input_size)

@@ -9,12 +9,14 @@ import numpy as np
 from smplcli.conventions import METRES_TO_MM
 from smplcli.evaluation.metrics import (
     Similarity,
+    acceleration_errors,
     aligned_on,
     angles,
     auc,
     auc_of_all,
     coordinate_errors,
     distances,
+    jitter,
     pa_mpjpe,
     pck,
     pve,
@@ -22,7 +24,7 @@ from smplcli.evaluation.metrics import (
     similarity,
 )
 from smplcli.evaluation.posing import PosedBodies
-from smplcli.types import Floats
+from smplcli.types import Floats, Ints
 
 REFERENCE_SIDE = 224.0
 """Reprojection errors are in pixels of the person's square drawn this large, as HMR sees it."""
@@ -51,6 +53,9 @@ class Joints(NamedTuple):
 
     rows: tuple[int, ...] | None = None
     """Joints of the set that are compared, in the order of the names; ``None`` for all."""
+
+    held: tuple[int, ...] = ()
+    """Joints that are put at the origin, where they never move."""
 
     def of(self, body: PosedBodies) -> Floats:
         """The joints compared, (B, J, 3), seen from the root if there is one."""
@@ -100,7 +105,7 @@ class Metric(NamedTuple):
 
     measure: Callable[[Pair], Floats] | None = None
     """Errors (B, n) of each joint or part, whose mean is that of the sample. NaN where a value is
-    not finite or a joint not labelled. ``None``: it takes neighbouring frames, see ``offsets``."""
+    not finite or a joint not labelled. ``None``: it takes neighbouring frames, see ``traced``."""
 
     names: tuple[str, ...] = ()
     """Of the joints or parts; empty where there is one number per sample."""
@@ -123,8 +128,14 @@ class Metric(NamedTuple):
     """The number over all, from errors (N, n) that are all known, where the owners' evaluator
     computes it otherwise than as a mean."""
 
-    offsets: Callable[[Pair], Floats] | None = None
-    """Predicted minus true joints (B, J, 3), metres, of which accelerations are made."""
+    traced: Callable[[Pair], Floats] | None = None
+    """Points (B, J, 3), metres, whose way over the frames it is about."""
+
+    over_time: Callable[[Floats, Ints, Ints], Floats] = acceleration_errors
+    """From these points of all samples, and rows one frame earlier and later, to its numbers."""
+
+    is_error: bool = True
+    """Whether the truth has none; otherwise it describes predictions alone."""
 
 
 def joint_distances(label: str, joints: Joints, *, fitted: bool = False) -> Metric:
@@ -185,7 +196,21 @@ def accelerations(label: str, joints: Joints) -> Metric:
         joints.label,
         joints.root_label,
         is_partial=True,
-        offsets=partial(_offsets, joints),
+        traced=partial(_offsets, joints),
+    )
+
+
+def jitters(label: str, joints: Joints) -> Metric:
+    """Change of the acceleration of predicted joints, where four frames in a row are there."""
+    return Metric(
+        label,
+        "10 m/s³",
+        joints.label,
+        UNMOVED,
+        is_partial=True,
+        traced=partial(_predicted, joints),
+        over_time=jitter,
+        is_error=False,
     )
 
 
@@ -297,6 +322,12 @@ def _offsets(joints: Joints, pair: Pair) -> Floats:
     with np.errstate(invalid="ignore"):
         offset: Floats = joints.of(pair.pred) - joints.of(pair.gt)
     return offset
+
+
+def _predicted(joints: Joints, pair: Pair) -> Floats:
+    points = joints.of(pair.pred).copy()
+    points[:, list(joints.held)] = 0
+    return points
 
 
 def _reprojections(joints: Joints, pair: Pair) -> Floats:

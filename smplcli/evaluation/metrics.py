@@ -46,6 +46,10 @@ class Similarity(NamedTuple):
         return moved
 
 
+FRAMES_PER_SECOND = 30
+"""Of 3DPW and EMDB."""
+
+
 def distances(pred_points: Floats, gt_points: Floats) -> Floats:
     """Distance of every point from where it should be.
 
@@ -267,6 +271,27 @@ def acceleration_errors(offsets: Floats, before: Ints, after: Ints) -> Floats:
     bend = offsets[before] - 2 * offsets + offsets[after]
     errors = METRES_TO_MM * _lengths(bend).mean(axis=-1)
     return np.where((before < 0) | (after < 0), np.nan, errors)
+
+
+def jitter(joints: Floats, before: Ints, after: Ints) -> Floats:
+    """Change of the acceleration of joints, as EMDB measures how much a prediction trembles.
+
+    Args:
+        joints: (samples, joints, 3), metres, without the translation of the body.
+        before: (samples,) row of the same person one frame earlier, -1 if there is none.
+        after: (samples,) row one frame later, -1 if there is none.
+
+    Returns:
+        (samples,), 10 m/s³ at 30 frames a second; NaN without one frame before and two after.
+
+    Source:
+        github.com/eth-ait/emdb, evaluation_metrics.py: compute_jitter, after PIP (Yi et al., CVPR
+        2022); the factor of ten is theirs, and they call the unit km/s³.
+    """
+    then = np.where(after < 0, -1, after[after])
+    change = joints[then] - 3 * joints[after] + 3 * joints - joints[before]
+    size = FRAMES_PER_SECOND**3 / 10 * _lengths(change).mean(axis=-1)
+    return np.where((before < 0) | (after < 0) | (then < 0), np.nan, size)
 
 
 def similarity(pred_points: Floats, gt_points: Floats) -> Similarity:

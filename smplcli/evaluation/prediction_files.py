@@ -1,7 +1,7 @@
 """Predicted bodies in npz files of several tools, under the names that each gives them.
 
 Source:
-    The result files of SPIN, CLIFF, ROMP (without its pickle) and 4D-Humans, and our own.
+    The result files of SPIN, CLIFF, ROMP and 4D-Humans, and our own.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from smplcli.conventions import NUM_BETAS, NUM_JOINTS
 from smplcli.errors import UnreadableFileError
+from smplcli.evaluation.romp_files import RESULTS, read_romp
 from smplcli.files import npz_names, read_npz
 from smplcli.rotations import rotmat_to_aa
 from smplcli.types import Floats, Ints
@@ -34,9 +35,6 @@ ALL = (
     *(*PLACE_IN_SPACE, *FOCAL_LENGTH, *CENTRE, *POINT, *BOX, *BOX_AFTER_INDEX, *POINTS),
 )
 """Names of what is read, best first where there are several for one thing."""
-
-PICKLED = "results"
-"""The one array of ROMP's files, a pickled dictionary."""
 
 
 class Offered(NamedTuple):
@@ -70,18 +68,19 @@ class Offered(NamedTuple):
 def read_offered(path: Path) -> Offered:
     """Read predicted bodies.
 
+    Args:
+        path: The file, or a folder of ROMP's.
+
     Raises:
         MissingFileError: There is no such file.
         UnreadableFileError: It is no npz, holds no bodies, or an array has another shape.
         HostileFileError: It holds Python objects where numbers belong.
     """
-    names = npz_names(path)
-    if PICKLED in names and not names & {*WHOLE_POSE, *LIMBS}:
-        raise UnreadableFileError(
-            f"holds a pickled object, which is not read since it can run code: {path}",
-            hint="Save ROMP's results as plain arrays, as docs/evaluate.md shows.",
-        )
-    reader = _Reader(path, read_npz(path, keys=names & set(ALL)))
+    names = {RESULTS} if path.is_dir() else npz_names(path)
+    if RESULTS in names and not names & {*WHOLE_POSE, *LIMBS}:
+        reader = _Reader(path, read_romp(path))
+    else:
+        reader = _Reader(path, read_npz(path, keys=names & set(ALL)))
     transl, focal = reader.floats(PLACE_IN_SPACE, (3,)), reader.floats(FOCAL_LENGTH, ())
     has_camera = transl is not None and focal is not None
     return Offered(

@@ -79,7 +79,8 @@ def match_predictions(
     """Read predictions of any tool and put them in the order of a split.
 
     Args:
-        path: An npz file as `read_offered` knows them: our own, or of SPIN, CLIFF, 4D-Humans.
+        path: An npz file as `read_offered` knows them: our own, or of SPIN, CLIFF, 4D-Humans; a
+            file or folder of ROMP's.
         wanted: The samples of the split.
         places: Where they are in their pictures; tells people apart where numbers do not.
 

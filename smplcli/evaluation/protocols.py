@@ -25,6 +25,7 @@ from smplcli.evaluation.measures import (
     area_under_curve,
     coordinates,
     heights,
+    jitters,
     joint_angles,
     joint_distances,
     keypoints_within_head,
@@ -49,6 +50,12 @@ MPII_COUNTED = (0, 1, 2, 3, 4, 5, 12, 13, 6, 7, 8, 9, 10, 11)
 """SPIN's 24 joints that MPII's PCKh counts: all that MPII labels but pelvis and thorax.
 
 Source: github.com/microsoft/human-pose-estimation.pytorch, lib/dataset/mpii.py: evaluate.
+"""
+
+HELD_JOINTS = (0, 7, 8, 10, 11, 20, 21, 22, 23)
+"""Joints that EMDB's jitter takes to be at rest, but counts: root, feet and hands.
+
+Source: github.com/eth-ait/emdb, evaluation_metrics.py: compute_jitter.
 """
 
 COURSE_NOTE = "the seed's 66.32 is of this kind: no MPJPE, which would be about twice as large"
@@ -100,6 +107,7 @@ _LSP = Joints(
     "LSP-14", "h36m17", LSP14_JOINTS, root_label="H36M pelvis", root=(0,), rows=H36M_TO_LSP14
 )
 _EMDB = Joints("SMPL-24", "smpl24", SMPL_JOINTS, root_label="mid-hip", root=(1, 2))
+_STILL = Joints("24 joints, 9 held", "smpl24", SMPL_JOINTS, root_label="none", held=HELD_JOINTS)
 _SPIN = Joints("SPIN-49", "spin49", SPIN49_JOINTS, root_label="nose", root=(0,))
 _COURSE = Joints(
     "SPIN-49, 25 to 48", "spin49", SPIN24_JOINTS, root_label="none", rows=tuple(range(25, 49))
@@ -169,6 +177,7 @@ EMDB = Protocol(
         ("pve", vertex_distances("MVE", _EMDB)),
         ("pa_pve", vertex_distances("PA-MVE", _EMDB, fitted="joints")),
         *_ANGLES,
+        ("jitter", jitters("jitter", _STILL)),
     ),
 )
 

@@ -59,12 +59,12 @@ def known_joints(
             sets[name] = joint_set(model, name, given=regressors.get(name))
         except UnreadableFileError:
             raise
-        except MissingFileError as error:
+        except MissingFileError:
             if name in regressors:
                 raise
             file, _ = GIVEN_REGRESSORS[name]
             remedy = f"Give SPIN's {file} by --joint-regressor, or put it beside the body."
-            obstacles[name] = (f"needs {file}: {error.message}", remedy)
+            obstacles[name] = (f"needs {file}, which is not there", remedy)
         except ConfigError as error:
             obstacles[name] = (error.message, error.hint or "")
     return KnownJoints(sets, obstacles)

@@ -15,7 +15,7 @@ from smplcli.datasets.joined import JoinedSplits
 from smplcli.datasets.shards import PreparedSplit
 from smplcli.evaluation.frames import neighbours
 from smplcli.evaluation.measures import Metric, Pair
-from smplcli.evaluation.metrics import acceleration_errors, sample_means
+from smplcli.evaluation.metrics import sample_means
 from smplcli.evaluation.posing import GenderedPoser, PosedBodies, Poser
 from smplcli.evaluation.predictions import ImageCamera, Predictions, SampleId, is_finite
 from smplcli.evaluation.protocols import Labels, Protocol
@@ -73,8 +73,8 @@ class RawErrors(NamedTuple):
     by_joint: dict[str, dict[str, Floats]]
     """(N, n) errors of joints or parts."""
 
-    offsets: dict[str, dict[str, Floats]]
-    """(N, J, 3) predicted minus true joints, metres."""
+    traced: dict[str, dict[str, Floats]]
+    """(N, J, 3) points whose way over the frames is measured, metres."""
 
 
 class SampleErrors(NamedTuple):
@@ -171,8 +171,9 @@ def measure_batches(
         for protocol in protocols:
             for name, metric in protocol.metrics.items():
                 pair = pairs[protocol.truth]
-                if metric.offsets is not None:
-                    _store(raw.offsets[protocol.name], name, count, rows, metric.offsets(pair))
+                if metric.traced is not None:
+                    if metric.is_error or not posers.is_self_test:
+                        _store(raw.traced[protocol.name], name, count, rows, metric.traced(pair))
                 elif metric.measure is not None and can_measure(metric, pair.pred_points):
                     _store(raw.by_joint[protocol.name], name, count, rows, metric.measure(pair))
     return raw
@@ -208,8 +209,8 @@ def finish(
     is_ok = is_wanted & is_finite(predictions) & np.isfinite(whole).all(axis=0)
     if ids is not None:
         links = neighbours(ids)
-        for name, offsets in raw.offsets[protocol.name].items():
-            errors[name] = acceleration_errors(offsets, *links)
+        for name, points in raw.traced[protocol.name].items():
+            errors[name] = metrics[name].over_time(points, *links)
     is_labelled = is_wanted if protocol.labels == "head" else truth.is_labelled
     states = np.select(
         [~is_labelled, ~is_wanted, predictions.is_missing, is_ok],

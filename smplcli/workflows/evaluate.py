@@ -1,29 +1,21 @@
 """Measuring a network, or predictions of any origin, on a prepared data set."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from smplcli.conventions import NUM_BETAS
 from smplcli.datasets.schema import MANIFEST_FILE
-from smplcli.errors import ConfigError
 from smplcli.evaluation.comparison import Other, compare, comparison_notes, read_other
 from smplcli.evaluation.frames import sequence_of
-from smplcli.evaluation.inference import KeypointSource, index_batches, predict_samples
+from smplcli.evaluation.inference import KeypointSource, index_batches
 from smplcli.evaluation.limits import exceeded, read_limits
 from smplcli.evaluation.predictions import Predictions, match_predictions
 from smplcli.evaluation.ranks import Rank, joined
 from smplcli.evaluation.reports import PER_SAMPLE_FILE, write_per_sample_csv
 from smplcli.evaluation.scoring import RawErrors, SampleErrors, finish, measure_batches
-from smplcli.evaluation.summaries import MissingRule
 from smplcli.files import sha256_of, write_json
-from smplcli.models.network import Network, build_network
-from smplcli.models.weights import load_network
-from smplcli.rotations import rot6d_to_rotmat
-from smplcli.workflows.devices import choose_device
 from smplcli.workflows.evaluation_ground import Ground, open_ground, posers_of, without_camera
 from smplcli.workflows.evaluation_report import (
     Evaluation,
@@ -32,9 +24,9 @@ from smplcli.workflows.evaluation_report import (
     build_report,
     units_of,
 )
+from smplcli.workflows.evaluation_settings import EvaluationOptions, How
 from smplcli.workflows.occlusion import (
     Occlusion,
-    OcclusionSettings,
     analyse_occlusion,
     occlusion_files,
     open_targets,
@@ -43,66 +35,19 @@ from smplcli.workflows.occlusion import (
 from smplcli.workflows.progress import Progress, no_progress
 from smplcli.workflows.report import REPORT_FILE, Material, write_report
 from smplcli.workflows.targets import (
-    Weights,
     is_predictions,
     load_checkpoint,
     open_predictor,
     prediction_notes,
+    predictions_sha256,
     refuse_existing,
     weights_file,
 )
 
 METRICS_FILE = "metrics.json"
-UNTRAINED_SEED = 0
 SELF_TEST = "ground truth against itself"
 SELF_TEST_LIMIT = 1e-6
 """Millimetres, degrees and the like that the truth may seem to be off from itself."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationOptions:
-    """How an evaluation is done, where it is not done as usual."""
-
-    protocols: tuple[str, ...] = ()
-    """Names; those that suit the source of the data without any."""
-
-    joint_regressors: tuple[Path, ...] = ()
-    """Files beside those that lie beside the body, told apart by their names."""
-
-    missing: MissingRule = "exclude"
-    """What people without a usable prediction count as: nothing, or the worst evaluated."""
-
-    weights: Weights = "averaged"
-    """Which, where a checkpoint holds two sets."""
-
-    flip_test: bool = False
-    """Whether a network sees every person a second time in a mirror, and answers the mean."""
-
-    compare_with: Path | None = None
-    """The metrics.json of an earlier evaluation."""
-
-    limits: tuple[str, ...] = ()
-    """``metric=number`` or ``protocol/metric=number`` that must not be exceeded."""
-
-    occlusion: OcclusionSettings | None = None
-    """How to measure a network behind a patch as well; ``None`` for not at all."""
-
-    command: str = ""
-    """How the evaluation was started, for the report."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class How:
-    """How samples are predicted and measured."""
-
-    keypoints: KeypointSource = "detected"
-    batch_size: int = 64
-    options: EvaluationOptions = EvaluationOptions()
-    progress: Progress = no_progress
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ConfigError(f"batch_size must be positive, got {self.batch_size}")
 
 
 def evaluate(
@@ -152,7 +97,7 @@ def evaluate(
     refuse_existing(*written, overwrite=overwrite)
     limits = read_limits(options.limits)
     other = None if options.compare_with is None else read_other(options.compare_with)
-    ground = _open(data, split, body, device, options)
+    ground = open_for(data, split, body, device, options)
     networks = options.occlusion and open_targets(
         target, options.occlusion, options.weights, ground.device
     )
@@ -195,60 +140,13 @@ def evaluate_samples(target: Path | None, ground: Ground, how: How) -> Evaluatio
     """
     with joined() as rank:
         predictions, source = _predict(target, ground, how, rank)
-        return _evaluate(ground, predictions, source, how, rank)
+        return judge(ground, predictions, source, how, rank)
 
 
-def evaluate_controls(
-    checkpoint: Path,
-    data: Path,
-    *,
-    split: str = "validation",
-    keypoints: KeypointSource = "detected",
-    body: Path | None = None,
-    device: str = "auto",
-    batch_size: int = 64,
-    progress: Progress = no_progress,
-) -> dict[str, EvaluationReport]:
-    """Measure what a trained network must beat: the mean pose, and the same network untrained.
-
-    Args:
-        checkpoint: Says which network, and which mean pose it starts from.
-        data: Prepared data set.
-        split: Which part of it.
-        keypoints: What the untrained network is given beside the picture.
-        body: SMPL file; the demo body without one.
-        device: ``auto``, ``cpu``, or a CUDA device.
-        batch_size: Samples computed at a time.
-        progress: Shows the batches.
-
-    Returns:
-        Reports by name: ``mean pose`` and ``untrained network``.
-    """
-    how = How(keypoints=keypoints, batch_size=batch_size, progress=progress)
-    ground = _open(data, split, body, device, how.options)
-    trained = load_network(checkpoint)
-    torch.manual_seed(UNTRAINED_SEED)
-    untrained = build_network(trained.network.config).eval()
-    untrained.mean_rot6d.copy_(trained.network.mean_rot6d)
-    batches = progress(index_batches(len(ground.samples), batch_size), "predict")
-    controls = {
-        "mean pose": _mean_pose(trained.network, len(ground.samples)),
-        "untrained network": predict_samples(
-            untrained.to(choose_device(device)), ground.samples, batches, keypoints=keypoints
-        ),
-    }
-    given = {"mean pose": "none", "untrained network": keypoints}
-    return {
-        name: _evaluate(
-            ground, predictions, Source(name, trained.sha256, given[name]), how, Rank()
-        ).report
-        for name, predictions in controls.items()
-    }
-
-
-def _open(
+def open_for(
     data: Path, split: str, body: Path | None, device: str, options: EvaluationOptions
 ) -> Ground:
+    """Open what an evaluation with these options stands on."""
     return open_ground(
         data,
         split,
@@ -269,7 +167,7 @@ def _predict(
     if is_predictions(target):
         predictions = match_predictions(target, ground.ids, ground.places)
         notes = prediction_notes(predictions)
-        return predictions, Source(str(target), sha256_of(target), "given", notes)
+        return predictions, Source(str(target), predictions_sha256(target), "given", notes)
     predict = open_predictor(
         target,
         keypoints=how.keypoints,
@@ -284,9 +182,10 @@ def _predict(
     return predict(ground.samples), Source(str(target), digest, how.keypoints, _habits(how))
 
 
-def _evaluate(
+def judge(
     ground: Ground, predictions: Predictions, source: Source, how: How, rank: Rank
 ) -> Evaluation:
+    """Compare predictions with the labels and report that."""
     is_self_test = source.target == SELF_TEST
     blind = () if is_self_test else without_camera(ground, predictions)
     refused = {protocol.protocol for protocol in blind}
@@ -385,12 +284,3 @@ def _write(
     material = Material(evaluation, occlusion, target, loaded, options.command)
     write_report(page, material, overwrite=overwrite)
     write_json(metrics, evaluation.report.to_dict(), overwrite=overwrite)
-
-
-def _mean_pose(network: Network, count: int) -> Predictions:
-    rotmat = rot6d_to_rotmat(network.mean_rot6d).cpu().numpy()
-    return Predictions(
-        full_pose=np.repeat(rotmat[None], count, axis=0),
-        betas=np.zeros((count, NUM_BETAS), dtype=np.float32),
-        is_missing=np.zeros(count, dtype=bool),
-    )

@@ -102,7 +102,7 @@ def differences(report: EvaluationReport) -> Html | None:
                             number.label,
                             f"{number.here:.1f}",
                             f"{number.there:.1f}",
-                            f"{number.difference:+.1f} {number.unit}",
+                            f"{number.difference:+.1f} {number.difference_unit}",
                             _interval(number.low, number.high),
                             f"{number.count:,}",
                         )

@@ -1,5 +1,6 @@
 """What `evaluate` and `submit` are given: a checkpoint that predicts, or predictions in a file."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,10 +13,11 @@ from smplcli.errors import ConfigError, OutputExistsError
 from smplcli.evaluation.inference import KeypointSource, index_batches, predict_samples
 from smplcli.evaluation.predictions import ImageCamera, Predictions
 from smplcli.evaluation.ranks import Rank
+from smplcli.evaluation.romp_files import result_files
 from smplcli.files import sha256_of
 from smplcli.models.network import build_network
 from smplcli.models.weights import LoadedNetwork, load_network
-from smplcli.training.checkpoints import AVERAGED_FILE, MODEL_FILE, load_weights
+from smplcli.training.checkpoints import AVERAGED_FILE, MODEL_FILE, STATE_FILE, load_weights
 from smplcli.training.config import read_recipe
 from smplcli.types import Ints
 from smplcli.workflows.devices import choose_device
@@ -36,8 +38,20 @@ Weights = Literal["averaged", "last"]
 
 
 def is_predictions(target: Path) -> bool:
-    """Whether a target is a file of predictions rather than a checkpoint."""
+    """Whether a target is a file, or a folder of files, of predictions and no checkpoint."""
+    if target.is_dir():
+        return not (target / STATE_FILE).is_file()
     return target.suffix == PREDICTIONS_SUFFIX
+
+
+def predictions_sha256(target: Path) -> str:
+    """Hash of a file of predictions, or of the names and contents of all in a folder."""
+    if not target.is_dir():
+        return sha256_of(target)
+    digest = hashlib.sha256()
+    for file in result_files(target):
+        digest.update(f"{file.relative_to(target).as_posix()}\0{sha256_of(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def open_predictor(

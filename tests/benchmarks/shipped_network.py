@@ -23,7 +23,7 @@ from smplcli.files import asset
 from smplcli.models.weights import load_network
 from smplcli.rotations import aa_to_rotmat
 from smplcli.types import Floats
-from smplcli.workflows.evaluate import evaluate_controls
+from smplcli.workflows.evaluation_controls import evaluate_controls
 
 BATCH = 64
 METRICS = ("mpjpe", "pa_mpjpe", "pve")

@@ -49,6 +49,25 @@ def test_array_of_python_3_comes_back_under_every_protocol(protocol, name):
     np.testing.assert_array_equal(read, array, strict=True)
 
 
+@pytest.mark.parametrize("protocol", range(6))
+def test_array_of_objects_comes_back_as_a_list_of_them(protocol):
+    array = np.array([{"a": np.arange(3)}, "text", None, 2.5], dtype=object)
+
+    read = load_pickle_bytes(pickle.dumps(array, protocol), "x.pkl")
+
+    np.testing.assert_array_equal(read[0]["a"], [0, 1, 2])
+    assert read[1:] == ["text", None, 2.5]
+
+
+def test_no_bytes_become_objects():
+    honest = pickle.dumps(np.zeros(2), 2)
+    forged = honest.replace(b"f8", b"O8")
+
+    assert forged != honest
+    with pytest.raises(HostileFileError, match="array of objects"):
+        load_pickle_bytes(forged, "x.pkl")
+
+
 @pytest.mark.parametrize("protocol", range(3))
 @pytest.mark.parametrize("name", ARRAYS)
 def test_array_of_python_2_comes_back_under_every_protocol(protocol, name):
@@ -223,6 +242,16 @@ def array(shape, data, code=b"f8"):
     )
 
 
+def doubling_arrays(depth):
+    """An array that holds one array twice, which holds one array twice, and so on."""
+    inner = np.array([0, 0], dtype=object)
+    for _ in range(depth):
+        outer = np.empty(2, dtype=object)
+        outer[:] = [inner, inner]
+        inner = outer
+    return inner
+
+
 BOMBS = {
     "memo index that asks for a huge table": b"]r\xff\xff\xff\x7f.",
     "lists that double": b"]q\0" + b"](h\0h\0eq\0" * 60 + b".",
@@ -238,10 +267,10 @@ BOMBS = {
     "array larger than its bytes": array((1 << 40,), b"U\x08" + b"\0" * 8) + b".",
     "array of negative shape": array((-1, -1), b"U\x08" + b"\0" * 8) + b".",
     "array of endless shape": array((1 << 62,) * 40, b"U\0") + b".",
-    "array of objects": array((1,), b"]Na", b"O8") + b".",
+    "array of objects that are not there": array((2,), b"]Na", b"O8") + b".",
+    "arrays of objects that double": pickle.dumps(doubling_arrays(60)),
     "array of pointers": array((1,), b"U\x08" + b"A" * 8, b"O8") + b".",
     "array of structures": array((1,), b"U\x08" + b"A" * 8, b"V8") + b".",
-    "real array of objects": pickle.dumps(np.array([{}, []], dtype=object)),
     "real structured array": pickle.dumps(np.zeros(1, dtype=[("a", "f4")])),
     "bytes encoded again and again": (
         text("x" * (1 << 20))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from smplcli.errors import HostileFileError, UnreadableFileError
+from smplcli.errors import HostileFileError, MissingFileError, UnreadableFileError
 from smplcli.evaluation.matching import Places, match_people
 from smplcli.evaluation.predictions import match_predictions
 from smplcli.files import write_npz
@@ -93,12 +93,102 @@ def test_rows_without_names_are_those_of_the_split_if_there_are_as_many(tmp_path
         read(tmp_path, pose=POSE[:2], betas=BETAS[:2])
 
 
-def test_what_romp_pickles_is_not_read(tmp_path):
-    path = tmp_path / "romp.npz"
-    np.savez(path, results=np.array({"smpl_thetas": POSE}, dtype=object))
+def romp_result(rows):
+    points = CENTERS[rows, None] + [[0, -9], [0, 9]]
+    return {
+        "cam": np.ones((len(rows), 3), np.float32),
+        "smpl_thetas": POSE[rows].astype(np.float32),
+        "smpl_betas": BETAS[rows].astype(np.float32),
+        "pj2d_org": points.astype(np.float32),
+    }
 
-    with pytest.raises(UnreadableFileError, match="pickled object"):
+
+def test_what_romp_saves_of_each_picture_is_read_from_a_folder(tmp_path):
+    (tmp_path / "walk").mkdir()
+    for file, rows in (("image_00000.npz", [1, 0]), ("image_00001.npz", [2])):
+        np.savez(tmp_path / "walk" / file, results=romp_result(rows))
+
+    matched = match_predictions(tmp_path, IDS, PLACES)
+
+    assert matched.matched_by == "place"
+    assert not matched.is_missing.any()
+    assert matched.betas == pytest.approx(BETAS, abs=1e-6)
+    assert matched.full_pose == pytest.approx(MATRICES, abs=1e-5)
+
+
+def test_what_romp_saves_of_one_picture_is_read_from_its_file(tmp_path):
+    path = tmp_path / "walk" / "image_00001.npz"
+    path.parent.mkdir()
+    np.savez(path, results=np.array(romp_result([2]), dtype=object))
+
+    matched = match_predictions(path, IDS, PLACES)
+
+    assert matched.is_missing.tolist() == [True, True, False]
+
+
+def test_what_romp_saves_of_a_video_is_read(tmp_path):
+    path = tmp_path / "video_results.npz"
+    results = {NAMES[0]: romp_result([0, 1]), NAMES[2]: romp_result([2])}
+    np.savez(path, results=results)
+
+    assert not match_predictions(path, IDS, PLACES).is_missing.any()
+
+
+class Attack:
+    def __init__(self, canary):
+        self.canary = canary
+
+    def __reduce__(self):
+        return open, (str(self.canary), "w")
+
+
+def test_pickle_in_the_place_of_romps_runs_nothing(tmp_path):
+    canary, path = tmp_path / "canary", tmp_path / "romp.npz"
+    np.savez(path, results=np.array({"smpl_thetas": Attack(canary)}, dtype=object))
+
+    with pytest.raises(HostileFileError, match="refused"):
         match_predictions(path, IDS, PLACES)
+
+    assert not canary.exists()
+    np.load(path, allow_pickle=True)["results"][()]["smpl_thetas"].close()
+    assert canary.exists()
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        {"smpl_thetas": "much"},
+        {"smpl_thetas": np.float32(1)},
+        {"smpl_thetas": POSE, "smpl_betas": BETAS[:2]},
+        {"smpl_thetas": [POSE]},
+        {"walk.jpg": 3},
+        [1, 2],
+        None,
+        3.0,
+    ],
+)
+def test_results_that_are_none_of_romps_are_named(tmp_path, results):
+    path = tmp_path / "romp.npz"
+    np.savez(path, results=np.array(results, dtype=object))
+
+    with pytest.raises(UnreadableFileError, match=r"romp\.npz"):
+        match_predictions(path, IDS, PLACES)
+
+
+def test_every_truncation_of_romps_files_is_unreadable(tmp_path):
+    path = tmp_path / "romp.npz"
+    np.savez(path, results=romp_result([0, 1]))
+    content = path.read_bytes()
+
+    for size in range(0, len(content), len(content) // 40):
+        path.write_bytes(content[:size])
+        with pytest.raises(UnreadableFileError):
+            match_predictions(path, IDS, PLACES)
+
+
+def test_folder_without_predictions_is_named(tmp_path):
+    with pytest.raises(MissingFileError, match="no predictions"):
+        match_predictions(tmp_path, IDS, PLACES)
 
 
 def test_objects_in_place_of_numbers_are_refused(tmp_path):

@@ -23,11 +23,12 @@ from smplcli.training.checkpoints import save_checkpoint
 from smplcli.training.config import ScheduleConfig, read_recipe, recipe_to_toml
 from smplcli.training.run import TrainingState
 from smplcli.workflows import evaluate as workflow
-from smplcli.workflows.evaluate import EvaluationOptions
+from smplcli.workflows import evaluation_controls as controls_workflow
+from smplcli.workflows.evaluation_settings import EvaluationOptions
 from tests.evaluation.prepared import ARGUE, WALK, write_prepared, write_truth
 
 evaluate = partial(workflow.evaluate, split="test")
-evaluate_controls = partial(workflow.evaluate_controls, split="test")
+evaluate_controls = partial(controls_workflow.evaluate_controls, split="test")
 
 TINY = ModelConfig(
     backbone="resnet18", head="baseline", input_size=64, channels=8, hidden=8, keypoints=8

@@ -11,7 +11,7 @@ from smplcli.body.files import load_body, write_body_npz
 from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
 from smplcli.workflows import evaluate as workflow
 from smplcli.workflows.check_submission import check_submission
-from smplcli.workflows.evaluate import EvaluationOptions
+from smplcli.workflows.evaluation_settings import EvaluationOptions
 from smplcli.workflows.submit import submit
 from tests.body.official import random_body
 from tests.evaluation.prepared import ARGUE, WALK, write_prepared, write_truth

@@ -13,7 +13,8 @@ from smplcli.evaluation.occlusion import Patches
 from smplcli.models.config import ModelConfig
 from smplcli.models.network import build_network
 from smplcli.models.weights import save_network
-from smplcli.workflows.evaluate import EvaluationOptions, evaluate
+from smplcli.workflows.evaluate import evaluate
+from smplcli.workflows.evaluation_settings import EvaluationOptions
 from smplcli.workflows.occlusion import OcclusionSettings
 from smplcli.workflows.report import read_log
 from tests.evaluation.prepared import write_prepared, write_truth

@@ -10,7 +10,8 @@ from scipy.spatial.transform import Rotation
 
 from smplcli.errors import ConfigError, RefusedError, UnreadableFileError
 from smplcli.workflows.check_submission import check_submission
-from smplcli.workflows.evaluate import EvaluationOptions, evaluate
+from smplcli.workflows.evaluate import evaluate
+from smplcli.workflows.evaluation_settings import EvaluationOptions
 from smplcli.workflows.submit import submit
 from tests.evaluation.prepared import WALK, write_prepared, write_truth
 
