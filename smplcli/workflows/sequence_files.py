@@ -207,8 +207,9 @@ class SequenceFiles(NamedTuple):
         names, rows_of = self.arrays["status_imgname"], self._rows_of(sequence)
         files: list[Path] = []
         for index in pictures:
-            rows = rows_of.get(str(names[index]))
-            if rows is not None:
+            rows = rows_of.get(str(names[index]), np.zeros(0, np.int64))
+            rows = rows[np.isfinite(self.arrays["joints3d"][rows]).all(axis=(1, 2))]
+            if len(rows):
                 people = People({x: self.arrays[x][rows] for x in PERSON_FIELDS}, 0, (), {})
                 target = {str(names[index]): self.meshes[index]}
                 files += write_meshes(people, self.body, target, overwrite=self.overwrite)
