@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+import os
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -133,17 +134,23 @@ def find_pictures(inputs: Sequence[Path], *, recursive: bool = False) -> list[st
             hint="Name pictures, folders of pictures, or text files of their paths.",
         )
     found: dict[str, str] = {}
-    resolved_folder = lru_cache(maxsize=1)(_resolved)  # resolving takes longer than listing
     for path in named:
         for name in _list_some(path, recursive=recursive) if path.is_dir() else [path.as_posix()]:
-            picture = Path(name)
-            whole = resolved_folder(picture.parent) / picture.name
-            found.setdefault(str(_resolved(picture) if picture.is_symlink() else whole), name)
+            found.setdefault(_identity(name), name)
     return list(found.values())
 
 
-def _resolved(path: Path) -> Path:
-    return path.resolve()
+def _identity(name: str) -> str:
+    """The same for all names of a file; of millions, which is why it makes no paths of them."""
+    if os.path.islink(name):  # noqa: PTH114
+        return os.path.realpath(name)
+    folder, base = os.path.split(name)  # noqa: PTH206
+    return f"{_resolved_folder(folder)}/{base}"
+
+
+@lru_cache(maxsize=64)
+def _resolved_folder(folder: str) -> str:
+    return os.path.realpath(folder)
 
 
 def listed_paths(text: str) -> list[Path]:
@@ -184,10 +191,14 @@ def _list_some(folder: Path, *, recursive: bool) -> list[str]:
     ]
     if pictures:
         return pictures
-    has_folders = not recursive and any(path.is_dir() for path in folder.iterdir())
+    inner = list(folder.iterdir())
+    hint = None
+    if any(path.suffix.lower() in VIDEO_SUFFIXES for path in inner):
+        hint = f"Name its videos, such as by the pattern '{folder}/*'."
+    elif not recursive and any(path.is_dir() for path in inner):
+        hint = "Pass --recursive to look into its subfolders."
     raise MissingFileError(
-        f"no pictures ({' '.join(sorted(IMAGE_SUFFIXES))}) in folder: {folder}",
-        hint="Pass --recursive to look into its subfolders." if has_folders else None,
+        f"no pictures ({' '.join(sorted(IMAGE_SUFFIXES))}) in folder: {folder}", hint=hint
     )
 
 

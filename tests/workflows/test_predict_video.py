@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from smplcli.errors import MissingFileError
 from smplcli.files import asset
 from smplcli.images import read_image
 from smplcli.videos import Video
@@ -116,3 +117,11 @@ def test_arrays_are_followed_and_drawn_as_well(films, network, tmp_path):  # noq
 
     assert report.arrays["track_id"].tolist() == [0, 0, 0]
     assert [path.name for path in report.overlays] == [f"image_{x:05d}.jpg" for x in range(3)]
+
+
+def test_a_folder_of_videos_is_answered_with_the_way_to_name_them(tmp_path):
+    write_clip(tmp_path / "film.mp4", 2)
+
+    with pytest.raises(MissingFileError) as caught:
+        predict(tmp_path)
+    assert caught.value.hint == f"Name its videos, such as by the pattern '{tmp_path}/*'."
