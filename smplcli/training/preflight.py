@@ -102,7 +102,12 @@ def state_bytes(network: nn.Module, recipe: Recipe) -> int:
 
 
 def check_memory(
-    network: Network, recipe: Recipe, device: torch.device, *, processes: int = 1
+    network: Network,
+    recipe: Recipe,
+    device: torch.device,
+    *,
+    processes: int = 1,
+    free: int | None = None,
 ) -> None:
     """Make sure that the pictures of a step fit into memory: on a GPU by trying.
 
@@ -112,7 +117,8 @@ def check_memory(
         network: On the device.
         recipe: What is trained.
         device: Where.
-        processes: How many share each batch.
+        processes: How many share each batch, and the memory of the machine.
+        free: Bytes to count on without a GPU; what the machine says if not given.
 
     Raises:
         ResourceError: They do not; the largest batch that does is named.
@@ -122,7 +128,10 @@ def check_memory(
         if device.type == "cuda":
             largest = _largest_on_gpu(network, recipe, device, count)
         else:
-            largest = _largest_on_cpu(network, recipe, count, processes)
+            free = available_memory() if free is None else free
+            largest = count
+            if free is not None:
+                largest = _largest_on_cpu(network, recipe, count, free // processes)
     if largest < count:
         what = "GPU" if device.type == "cuda" else "machine"
         if not largest:
@@ -158,16 +167,13 @@ def _largest_on_gpu(network: Network, recipe: Recipe, device: torch.device, coun
     return largest_that_fits(count, fits)
 
 
-def _largest_on_cpu(network: Network, recipe: Recipe, count: int, processes: int) -> int:
-    free = available_memory()
-    if free is None:
-        return count
+def _largest_on_cpu(network: Network, recipe: Recipe, count: int, free: int) -> int:
     few, more = (
         _kept_for_backward(network, recipe, size) for size in (TRIAL_SAMPLES, 2 * TRIAL_SAMPLES)
     )
     each = max(1, (more - few) // TRIAL_SAMPLES)
     # Gradients come on top of what the optimizer and the averages will hold.
-    free = free // processes - state_bytes(network, recipe) - _bytes(network.parameters())
+    free -= state_bytes(network, recipe) - _bytes(network.parameters())
     return min(count, max(0, free) // each)
 
 

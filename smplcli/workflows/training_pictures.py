@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 
 from smplcli.body.model import BodyModel
@@ -21,7 +22,8 @@ ATTENTIVE = 2
 """People whose attention maps are shown."""
 
 VIEWS = ("picture", "label", "prediction", "both from the side")
-PANELS_PER_ROW = 5
+PANELS_PER_ROW, PANEL = 5, 160
+"""Attention maps side by side, and the side of each, pixels."""
 
 
 def picture_maker(
@@ -60,7 +62,8 @@ def picture_maker(
             for panel in (("parts", looked.parts), *looked.joints.items())
         ]
         if maps:
-            pictures["attention"] = contact_sheet(maps, columns=PANELS_PER_ROW)
+            shown = [(name, cv2.resize(picture, (PANEL, PANEL))) for name, picture in maps]
+            pictures["attention"] = contact_sheet(shown, columns=PANELS_PER_ROW)
         return pictures
 
     return draw
