@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.elastic.utils import get_env_variable_or_raise
 
 from smplcli.errors import ConfigError, LostProcessError, SmplCliError
 from smplcli.training.config import Recipe
@@ -133,7 +134,13 @@ def trained_together(device: torch.device) -> Iterator[tuple[Ranks, torch.device
         device = torch.device("cuda", index)
         torch.cuda.set_device(device)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    distributed.init_process_group(backend, timeout=TIMEOUT)
+    store, number, size = next(distributed.rendezvous("env://", timeout=TIMEOUT))
+    # The launcher keeps one store for all its attempts: what those before said must not be heard.
+    attempt = get_env_variable_or_raise("TORCHELASTIC_RESTART_COUNT")
+    store = distributed.PrefixStore(f"attempt-{attempt}", store)
+    distributed.init_process_group(
+        backend, store=store, rank=number, world_size=size, timeout=TIMEOUT
+    )
     try:
         yield Ranks(distributed.get_rank(), distributed.get_world_size()), device
     except RuntimeError as error:

@@ -66,6 +66,7 @@ def _rank(folder, number, port, progress=whole):
         MASTER_ADDR="localhost",
         MASTER_PORT=str(port),
         TORCHELASTIC_RUN_ID="test",
+        TORCHELASTIC_RESTART_COUNT="0",
     )
     with trained_together(torch.device("cpu")) as (ranks, _):
         _train(folder, ranks, progress)
