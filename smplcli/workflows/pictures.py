@@ -134,23 +134,19 @@ def find_pictures(inputs: Sequence[Path], *, recursive: bool = False) -> list[st
             hint="Name pictures, folders of pictures, or text files of their paths.",
         )
     found: dict[str, str] = {}
+    resolved = lru_cache(maxsize=64)(os.path.realpath)  # which takes longer than listing
     for path in named:
         for name in _list_some(path, recursive=recursive) if path.is_dir() else [path.as_posix()]:
-            found.setdefault(_identity(name), name)
+            found.setdefault(_identity(name, resolved), name)
     return list(found.values())
 
 
-def _identity(name: str) -> str:
+def _identity(name: str, resolved: Callable[[str], str]) -> str:
     """The same for all names of a file; of millions, which is why it makes no paths of them."""
     if os.path.islink(name):  # noqa: PTH114
         return os.path.realpath(name)
-    folder, base = os.path.split(name)  # noqa: PTH206
-    return f"{_resolved_folder(folder)}/{base}"
-
-
-@lru_cache(maxsize=64)
-def _resolved_folder(folder: str) -> str:
-    return os.path.realpath(folder)
+    folder, base = os.path.split(name)
+    return f"{resolved(folder)}/{base}"
 
 
 def listed_paths(text: str) -> list[Path]:
