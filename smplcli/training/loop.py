@@ -174,6 +174,9 @@ class Training:
         if run.ranks.is_first:
             facts = {"step": step, "weights": best, "validation": errors}
             self.log.write({**facts, "by_weights": verdict.errors})
+            remark = ", the best so far" if run.best_step == step else ""
+            values = (step, best, errors["pa_mpjpe"], remark)
+            logger.info("step %d: PA-MPJPE of %s weights %.1f mm%s", *values)
             with self.judge.wearing(best) as network:
                 if run.best_step == step:
                     self._spared(lambda: run.on_best(network, facts), "best weights")
