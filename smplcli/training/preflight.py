@@ -1,7 +1,7 @@
 """What is looked at before the first step, so that a run does not fail after its first hours."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
@@ -238,7 +238,7 @@ def _unchanged(network: Network) -> Iterator[None]:
         network.train(was_training)
 
 
-def _bytes(tensors: Iterator[Tensor] | Sequence[Tensor]) -> int:
+def _bytes(tensors: Iterable[Tensor]) -> int:
     return sum(value.numel() * value.element_size() for value in tensors)
 
 

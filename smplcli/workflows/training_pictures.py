@@ -22,8 +22,8 @@ ATTENTIVE = 2
 """People whose attention maps are shown."""
 
 VIEWS = ("picture", "label", "prediction", "both from the side")
-PANELS_PER_ROW, PANEL = 5, 160
-"""Attention maps side by side, and the side of each, pixels."""
+PANELS_PER_ROW, PANEL = 5, (160, 160)
+"""Attention maps side by side, and the sides of each, pixels."""
 
 
 def picture_maker(
@@ -62,7 +62,9 @@ def picture_maker(
             for panel in (("parts", looked.parts), *looked.joints.items())
         ]
         if maps:
-            shown = [(name, cv2.resize(picture, (PANEL, PANEL))) for name, picture in maps]
+            shown = [
+                (name, np.asarray(cv2.resize(picture, PANEL), np.uint8)) for name, picture in maps
+            ]
             pictures["attention"] = contact_sheet(shown, columns=PANELS_PER_ROW)
         return pictures
 
