@@ -37,6 +37,7 @@ from smplcli.cli._predict_options import (
     OutOption,
     OverlayOption,
     OverlayStyleOption,
+    PrecisionOption,
     ProfileOption,
     RecursiveOption,
     RefineOption,
@@ -88,6 +89,7 @@ def predict(
     refine: RefineOption = False,
     body: BodyOption = None,
     device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
     batch_size: BatchSizeOption = AUTO,  # type: ignore[assignment]
     shard: ShardOption = None,
     merge: MergeOption = False,
@@ -127,6 +129,7 @@ def predict(
         bvh_dir=bvh,
         vertices=vertices,
         device=device,
+        precision=precision,
         batch_size=batch_size or None,
         min_score=MIN_SCORE if min_score is None else min_score,
         max_people=max_people,

@@ -210,6 +210,13 @@ BatchSizeOption = Annotated[
         help="People whose bodies are computed at once.",
     ),
 ]
+PrecisionOption = Annotated[
+    Literal["auto", "fp32", "bf16"],
+    typer.Option(
+        rich_help_panel=WORK,
+        help="Of the network's convolutions; auto is bf16 for large networks where that is fast.",
+    ),
+]
 ProfileOption = Annotated[
     bool, typer.Option("--profile", rich_help_panel=WORK, help="Say where the time went.")
 ]

@@ -22,6 +22,7 @@ from smplcli.crops import box_to_crop, crop_matrix, extract_crop, transform_poin
 from smplcli.detection.people import Detection
 from smplcli.errors import ConfigError
 from smplcli.models.averaging import mean_answer
+from smplcli.models.inference import Precision, prepare_network, resolve_precision
 from smplcli.models.keypoints import MIN_SCORE
 from smplcli.models.preprocess import to_network_input
 from smplcli.models.weights import LoadedNetwork, load_network
@@ -88,11 +89,13 @@ class BodyEstimator:
         average: Weights files of further networks; bodies are the mean of all answers.
         flip_test: Whether the networks also see everybody in a mirror, for the mean.
         refine: Whether bodies are fitted to the keypoints.
+        precision: Of the networks' convolutions.
         focal_length: Of all pictures, pixels; without one, the diagonal of each.
         clock: Counts the time of the network and of what follows it.
 
     Raises:
-        ConfigError: The networks look at pictures of different sizes.
+        ConfigError: The networks look at pictures of different sizes, or the device does not
+            compute in that precision.
     """
 
     def __init__(
@@ -104,11 +107,13 @@ class BodyEstimator:
         average: Sequence[Path] = (),
         flip_test: bool = False,
         refine: bool = False,
+        precision: Precision = "auto",
         focal_length: float | None = None,
         clock: StageClock | None = None,
     ) -> None:
-        self.loaded = load_network(network, device=device)
-        self.averaged = [load_network(path, device=device) for path in average]
+        read = [load_network(path, device=device) for path in (network, *average)]
+        self.precision = resolve_precision(precision, read[0].network)
+        self.loaded, *self.averaged = (_prepared(each, self.precision) for each in read)
         for path, loaded in zip(average, self.averaged, strict=True):
             _check_size(self.loaded, loaded, path)
         self.flip_test, self.refine = flip_test, refine
@@ -218,6 +223,10 @@ class _Placed(NamedTuple):
     joints: Tensor
     transl: Tensor
     by_keypoints: Tensor
+
+
+def _prepared(loaded: LoadedNetwork, precision: Precision) -> LoadedNetwork:
+    return loaded._replace(network=prepare_network(loaded.network, precision=precision))
 
 
 def _check_size(first: LoadedNetwork, other: LoadedNetwork, path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from smplcli.detection.movenet import MIN_SCORE
 from smplcli.evaluation.ranks import joined
+from smplcli.models.inference import Precision
 from smplcli.rendering.views import OverlayStyle
 from smplcli.videos import DEFAULT_FPS
 from smplcli.workflows.meshes import MeshFormat
@@ -38,6 +39,7 @@ def predict(
     table_format: TableFormat | None = None,
     vertices: bool = False,
     device: str = "auto",
+    precision: Precision = "auto",
     batch_size: int | None = None,
     min_score: float = MIN_SCORE,
     max_people: int | None = None,
@@ -80,6 +82,8 @@ def predict(
         table_format: Also write the rows beside ``out``, as ``jsonl`` or ``csv``.
         vertices: Also write the bodies' surfaces, 83 kB for a person.
         device: ``auto``, ``cpu``, or a CUDA device.
+        precision: Of the network's convolutions: ``fp32``, ``bf16``, or ``auto``, which is bf16
+            for large networks where the device is faster at it.
         batch_size: People estimated at once; by default what suits the device. The last digits of
             the result depend on it.
         min_score: Least score of a person who is detected, 0..1.
@@ -120,6 +124,7 @@ def predict(
         table_format=table_format,
         vertices=vertices,
         device=device,
+        precision=precision,
         batch_size=batch_size,
         min_score=min_score,
         max_people=max_people,

@@ -230,6 +230,7 @@ def open_estimator(settings: PredictSettings, clock: StageClock) -> BodyEstimato
         average=settings.average,
         flip_test=settings.flip_test,
         refine=settings.refine,
+        precision=settings.precision,
         focal_length=settings.focal_length,
         clock=clock,
     )
@@ -244,6 +245,7 @@ def made_with(estimator: BodyEstimator) -> dict[str, Any]:
         "averaged_with": [loaded.sha256 for loaded in estimator.averaged],
         "flip_test": estimator.flip_test,
         "refined": estimator.refine,
+        "precision": estimator.precision,
         "body": {"name": body.name, "sha256": body.sha256, "is_demo": body.is_demo},
     }
 

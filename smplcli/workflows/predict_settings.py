@@ -7,6 +7,7 @@ from typing import Any
 from smplcli.detection.movenet import MIN_SCORE
 from smplcli.errors import ConfigError
 from smplcli.files import sha256_of
+from smplcli.models.inference import Precision
 from smplcli.rendering.views import OverlayStyle
 from smplcli.videos import DEFAULT_FPS, MAX_FPS
 from smplcli.workflows.meshes import MeshFormat
@@ -33,6 +34,7 @@ class PredictSettings:
     table_format: TableFormat | None = None
     vertices: bool = False
     device: str = "auto"
+    precision: Precision = "auto"
     batch_size: int | None = None
     min_score: float = MIN_SCORE
     max_people: int | None = None

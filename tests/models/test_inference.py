@@ -10,7 +10,7 @@ from smplcli.errors import ConfigError
 from smplcli.models import inference
 from smplcli.models.backbones import Backbone
 from smplcli.models.config import ModelConfig
-from smplcli.models.inference import Convolution, prepare_network, resolve_precision
+from smplcli.models.inference import LARGE, Convolution, prepare_network, resolve_precision
 from smplcli.models.network import build_network
 
 RECIPES = Path(inference.__file__).parent.parent / "recipes"
@@ -159,18 +159,29 @@ def test_what_cannot_be_taken_apart_stays_whole():
     assert (half.backbone(image)[0] - features).abs().max() < 0.03 * features.abs().max()
 
 
-def test_auto_is_one_of_both_and_words_are_taken_literally():
-    cpu = torch.device("cpu")
+def test_auto_looks_at_the_device_and_words_are_taken_literally():
+    network = random_network(CONFIGS["nearest"])
 
-    chosen = {x: resolve_precision(x, cpu) for x in ("auto", "fp32", "bf16")}
+    chosen = {x: resolve_precision(x, network) for x in ("auto", "fp32", "bf16")}
 
-    assert chosen.pop("auto") in {"fp32", "bf16"}
-    assert all(asked == given for asked, given in chosen.items())
+    assert chosen == {"auto": "fp32", "fp32": "fp32", "bf16": "bf16"}
+
+
+def test_large_networks_compute_in_bf16_where_that_is_fast(monkeypatch):
+    network = random_network(CONFIGS["baseline"])
+    assert sum(x.numel() for x in network.parameters()) >= LARGE
+
+    chosen = []
+    for facts in ({"avx512_bf16": True}, {"avx512_bf16": False}, {}):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", facts.copy)
+        chosen.append(resolve_precision("auto", network))
+
+    assert chosen == ["bf16", "fp32", "fp32"]
 
 
 def test_bf16_is_refused_where_there_is_none():
     with pytest.raises(ConfigError, match="bf16: meta"):
-        resolve_precision("bf16", torch.device("meta"))
+        resolve_precision("bf16", random_network(CONFIGS["nearest"]).to("meta"))
 
 
 def test_prepared_features_are_those_of_the_backbone():
