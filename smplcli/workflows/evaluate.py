@@ -45,6 +45,10 @@ from smplcli.workflows.targets import (
 )
 
 METRICS_FILE = "metrics.json"
+SCORED_AT_ONCE = 128
+"""People posed together for comparison: of one or of several genders, the body's large products
+are then efficient. The same for all, as the last digits depend on it."""
+
 SELF_TEST = "ground truth against itself"
 SELF_TEST_LIMIT = 1e-6
 """Millimetres, degrees and the like that the truth may seem to be off from itself."""
@@ -205,7 +209,7 @@ def _score(
     """Errors by protocol; every process comes to know those of all."""
     if not ground.protocols:
         return {}
-    batches = index_batches(len(ground.ids), how.batch_size)
+    batches = index_batches(len(ground.ids), SCORED_AT_ONCE)
     own = how.progress(rank.share(batches), "score")
     posers = posers_of(ground, is_self_test=is_self_test)
     raw = measure_batches(ground.protocols, posers, predictions, ground.truth, own)
