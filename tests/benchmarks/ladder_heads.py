@@ -1,0 +1,139 @@
+"""The heads of the ladder alone, on features of a backbone that already knows people.
+
+``python -m tests.benchmarks.ladder_heads DATA OUT [STEPS]``: the shipped network's backbone looks
+at every picture once, unaugmented; its last features are kept, and each head learns from them.
+That takes a tenth of the time of training whole networks, so the heads get to what they are for.
+DATA is a prepared synthetic data set; what is in OUT is not computed again.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from smplcli.body.files import load_body
+from smplcli.body.layer import JointsLayer
+from smplcli.datasets.samples import Sample, SampleSet
+from smplcli.datasets.shards import PreparedSplit, open_prepared
+from smplcli.evaluation.inference import index_batches
+from smplcli.evaluation.predictions import Predictions
+from smplcli.evaluation.scoring import neutral_posers, score_predictions, truth_of
+from smplcli.files import asset, read_json, write_json
+from smplcli.models.config import ModelConfig
+from smplcli.models.network import Network, NetworkOutput, build_network
+from smplcli.models.weights import load_network
+from smplcli.training.batches import StepBatches
+from smplcli.training.config import LossConfig, ScheduleConfig
+from smplcli.training.losses import Losses
+from smplcli.training.schedule import learning_rate
+from smplcli.workflows.train import VALIDATION, mean_pose
+from tests.benchmarks.ladder import BASELINE, MODEL, ONE_PERCEPTRON
+
+STEPS, BATCH = 800, 32
+SIZE, PARTS = 128, 32
+METRICS = ("mpjpe", "pa_mpjpe")
+
+RUNGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "baseline": (BASELINE, {}),
+    "shallow head, one perceptron": ({"upsamplings": 2, **ONE_PERCEPTRON}, {}),
+    "full head, 24 perceptrons": ({}, {}),
+    "full head, one perceptron": (ONE_PERCEPTRON, {}),
+    "full head, 24 perceptrons, parts unsupervised": ({}, {"parts": 0.0}),
+}
+"""Changes of network and losses."""
+
+
+class Seen(NamedTuple):
+    """All samples of a split, as the backbone left them."""
+
+    features: Tensor
+    """(N, 320, 4, 4) half precision."""
+
+    labels: dict[str, Tensor]
+    """Fields of `Sample` but the picture."""
+
+
+def main(data: Path, out: Path, steps: int = STEPS) -> None:
+    """Compute features, train and measure every head, and print the table."""
+    train, test = (_see(open_prepared(data, split), out / split) for split in ("train", "test"))
+    split = open_prepared(data, "test")
+    start = mean_pose(open_prepared(data, "train"))
+    for number, (name, (model, losses)) in enumerate(RUNGS.items()):
+        result = out / f"{number}.json"
+        if not result.is_file():
+            network = build_network(ModelConfig(**MODEL | {"input_size": SIZE} | model))
+            network.mean_rot6d.copy_(start)
+            _train(network, train, LossConfig(**losses), steps)
+            write_json(result, _measure(network.eval(), test, split))
+        errors = read_json(result)
+        means = " | ".join(f"{np.mean(errors[metric]):.1f}" for metric in METRICS)
+        print(f"| {name} | {means} |", flush=True)
+
+
+@torch.inference_mode()
+def _see(split: PreparedSplit, path: Path) -> Seen:
+    file = path.with_suffix(".safetensors")
+    if not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        backbone = load_network(asset("network.safetensors")).network.backbone
+        samples = SampleSet(split, size=SIZE, part_size=PARTS)
+        features, labels = [], []
+        for rows in index_batches(len(split), 64):
+            batch = [samples[0, int(row)] for row in rows]
+            images = torch.stack([sample.image for sample in batch]).float() / 255
+            features.append(backbone(images)[-1].half())
+            labels += [sample._replace(image=sample.image[:0]) for sample in batch]
+        stacked = {
+            name: torch.stack([getattr(sample, name) for sample in labels])
+            for name in Sample._fields
+            if name != "image"
+        }
+        save_file({"features": torch.cat(features).contiguous(), **stacked}, file)
+    tensors = load_file(file)
+    return Seen(tensors.pop("features"), tensors)
+
+
+def _answer(network: Network, features: Tensor) -> NetworkOutput:
+    return network.answer(network.head.look([features.float()]))
+
+
+def _train(network: Network, seen: Seen, losses: LossConfig, steps: int) -> None:
+    schedule = ScheduleConfig(steps=steps, warmup=50, flat=0.4, learning_rate=1e-3)
+    loss = Losses(losses, JointsLayer(load_body()))
+    optimizer = torch.optim.Adam(network.head.parameters())
+    coarser = PARTS // network.config.part_size if network.config.head != "baseline" else 1
+    batches = StepBatches(count=len(seen.features), batch_size=BATCH, seed=0, steps=range(steps))
+    network.train()
+    for step, keys in enumerate(batches):
+        rows = torch.tensor([index for _, index in keys])
+        labels = {name: value[rows] for name, value in seen.labels.items()}
+        labels["part_map"] = labels["part_map"][:, ::coarser, ::coarser]
+        batch = Sample(image=torch.empty(1).expand(BATCH, 3, SIZE, SIZE), **labels)
+        terms = loss(_answer(network, seen.features[rows]), batch, supervise_parts=True)
+        optimizer.param_groups[0]["lr"] = learning_rate(schedule, step)
+        optimizer.zero_grad()
+        torch.stack(list(terms.values())).sum().backward()
+        torch.nn.utils.clip_grad_norm_(network.head.parameters(), schedule.clip)
+        optimizer.step()
+
+
+@torch.inference_mode()
+def _measure(network: Network, seen: Seen, split: PreparedSplit) -> dict[str, list[float]]:
+    batches = index_batches(len(split), 64)
+    outputs = [_answer(network, seen.features[torch.from_numpy(rows)]) for rows in batches]
+    predictions = Predictions(
+        torch.cat([output.rotmat for output in outputs]).numpy(),
+        torch.cat([output.betas for output in outputs]).numpy(),
+        is_missing=np.zeros(len(split), dtype=bool),
+    )
+    posers = neutral_posers(load_body(), VALIDATION)
+    scores = score_predictions(VALIDATION, posers, predictions, truth_of(split), batches)
+    return {name: scores.errors[name].tolist() for name in METRICS}
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:3]), *map(int, sys.argv[3:]))
