@@ -49,7 +49,7 @@ TAIL = 3.0
 LIMIT_ERROR = 0.05
 """Radians by which limits of joints give way."""
 
-MAX_STEPS = 10
+MAX_STEPS = 6
 CONVERGED = 2e-3
 """A body is fitted once a step moves it by less than this: radians, standard deviations."""
 
