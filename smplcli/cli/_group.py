@@ -44,7 +44,7 @@ class SmplCliGroup(TyperGroup):
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
             is_sigterm = isinstance(error, Terminated)
-            typer.echo("terminated" if is_sigterm else "interrupted", err=True)
+            note("terminated" if is_sigterm else "interrupted")
             number = signal.SIGTERM if is_sigterm else signal.SIGINT
             raise typer.Exit(128 + number) from error
         except MemoryError as error:

@@ -194,4 +194,4 @@ def show_logs() -> None:
     logger = logging.getLogger("smplcli")
     if not any(isinstance(handler, StderrHandler) for handler in logger.handlers):
         logger.addHandler(StderrHandler())
-        logger.setLevel(logging.INFO)
+        logger.setLevel(logging.INFO if is_first_process() else logging.WARNING)

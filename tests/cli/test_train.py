@@ -1,0 +1,184 @@
+"""`smplcli train`: which run it goes on with, on what, and what it says about it."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from smplcli.cli import app
+from smplcli.cli._options import seconds
+from smplcli.training.lock import locked
+
+runner = CliRunner()
+RECIPE = """
+[model]
+backbone = "test_efficientnet"
+head = "baseline"
+input_size = 64
+hidden = 8
+
+[schedule]
+steps = 3
+batch_size = 2
+warmup = 0
+validate_every = 1
+average = 0
+"""
+
+
+def train(*args, code=0):
+    result = runner.invoke(app, ["train", "--recipe", "tiny.toml", *args])
+    assert result.exit_code == code, result.stderr
+    return result
+
+
+def change_source(folder, source):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "source": source}))
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    """A data set, prepared once."""
+    folder = tmp_path_factory.mktemp("rendered") / "data"
+    args = ["prepare", "synthetic", "--count", "4", "--jobs", "1", "--no-parts"]
+    result = runner.invoke(app, [*args, "--out", str(folder)])
+    assert result.exit_code == 0, result.stderr
+    return folder
+
+
+@pytest.fixture
+def project(rendered, tmp_path, monkeypatch):
+    """The current folder: a recipe, and data in its place."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(rendered, "data/prepared/synthetic-1")
+    Path("tiny.toml").write_text(RECIPE)
+    return tmp_path
+
+
+@pytest.fixture
+def unfinished(project):
+    """A run that has taken its first step."""
+    train("--time-limit", "1s", code=143)
+    return project / "runs/tiny-1"
+
+
+def test_a_run_that_is_out_of_time_is_saved_and_the_same_command_goes_on(unfinished):
+    result = train("--json")
+
+    assert "run has taken 1 of 3 steps: it goes on" in result.stderr
+    report = json.loads(result.stdout)
+    assert (report["run_dir"], report["resumed_at"], report["reached"]) == ("runs/tiny-1", 1, 3)
+
+
+def test_after_a_finished_run_another_begins_and_naming_it_says_that_it_is_finished(unfinished):
+    train()
+
+    again = train("--out", "runs/tiny-1")
+    train()
+
+    assert "run has taken 3 of 3 steps: nothing is left to do" in again.stderr
+    assert Path("runs/tiny-2/best.safetensors").is_file()
+
+
+def test_a_changed_recipe_is_refused_and_let_through_by_its_key(unfinished):
+    Path("tiny.toml").write_text(RECIPE.replace("steps = 3", "steps = 2"))
+
+    refused = train(code=2)
+    allowed = train("--allow-change", "schedule.steps", "--json")
+
+    assert refused.stdout == ""
+    assert "error: the run was begun otherwise: runs/tiny-1" in refused.stderr
+    assert "schedule.steps: 3 -> 2" in refused.stderr
+    assert "--allow-change schedule.steps" in refused.stderr
+    assert "changed: schedule.steps: 3 -> 2" in allowed.stderr
+    assert json.loads(allowed.stdout)["steps"] == 2
+
+
+def test_changed_data_is_refused(unfinished):
+    change_source(Path("data/prepared/synthetic-1"), "3dpw")
+
+    assert "  data: " in train(code=2).stderr
+
+
+def test_a_new_run_can_be_asked_for(unfinished):
+    result = train("--resume", "never", "--json")
+
+    assert json.loads(result.stdout)["run_dir"] == "runs/tiny-2"
+    assert (
+        "run folder holds a run"
+        in train("--resume", "never", "--out", "runs/tiny-1", code=2).stderr
+    )
+
+
+def test_a_run_to_go_on_with_can_be_asked_for(project):
+    assert "no run to go on with" in train("--resume", "must", code=3).stderr
+    train("--time-limit", "1s", code=143)
+
+    assert "it goes on" in train("--resume", "must").stderr
+
+
+def test_the_folder_of_a_run_or_of_its_newest_checkpoint_names_it(unfinished):
+    checkpoint = train("--resume", str(unfinished / "checkpoints/step_00000001"), "--json")
+    again = train("--resume", "runs/tiny-1")
+
+    assert json.loads(checkpoint.stdout)["resumed_at"] == 1
+    assert "nothing is left to do" in again.stderr
+    older = train("--resume", "runs/tiny-1/checkpoints/step_00000001", code=2)
+    assert "newer checkpoints" in older.stderr
+
+
+def test_two_processes_do_not_train_in_one_folder(unfinished):
+    with locked(unfinished):
+        result = train(code=6)
+
+    assert f"another process trains in this folder: process {os.getpid()}" in result.stderr
+
+
+def test_real_data_sets_are_trained_on_together_and_rendered_people_left_out(project, rendered):
+    for source in ("3dpw", "mpii"):
+        shutil.copytree(rendered, f"data/prepared/{source}-1")
+        change_source(Path(f"data/prepared/{source}-1"), source)
+
+    result = train("--json")
+
+    assert [line for line in result.stderr.splitlines() if line.startswith("data: ")] == [
+        "data: data/prepared/3dpw-1",
+        "data: data/prepared/mpii-1",
+    ]
+    assert json.loads(result.stdout)["samples"] == 8
+
+
+def test_data_sets_that_are_named_are_mixed_by_the_shares_of_the_recipe(project, rendered):
+    Path("tiny.toml").write_text("mix = [0.9, 0.1]\n" + RECIPE)
+    named = ("--data", str(rendered), "--data", "data/prepared/synthetic-1")
+
+    train(*named)
+
+    assert "mix has 2 shares for 1 data sets" in train("--data", str(rendered), code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("90m", 5400),
+        ("47h", 169200),
+        ("1.5h", 5400),
+        ("2d", 172800),
+        ("1:30:00", 5400),
+        ("2:30", 150),
+        ("1-12:00:00", 129600),
+    ],
+)
+def test_durations_are_read_as_clusters_write_them(text, expected):
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-3h", "0", "nan", "1:2:3:4", "h", "inf"])
+def test_what_is_no_duration_is_refused(project, text):
+    assert "is no duration" in train("--time-limit", text, code=2).stderr
