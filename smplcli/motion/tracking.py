@@ -78,11 +78,13 @@ def link_people(
     tracks: list[_Track] = []
     num_tracks, max_gap = 0, max(MIN_GAP_FRAMES, round(MAX_GAP_SECONDS * fps))
     shot_starts, last = sorted(cuts), -1
-    for frame in np.unique(frames).tolist():
+    order = np.argsort(frames, kind="stable")
+    numbers, first = np.unique(frames[order], return_index=True)
+    parts = np.split(order, first[1:])
+    for frame, rows in zip(numbers.tolist(), parts, strict=False):  # one empty part of nobody
         if any(last < start <= frame for start in shot_starts):
             tracks = []
         tracks = [track for track in tracks if frame - track.frame <= max_gap]
-        rows = np.flatnonzero(frames == frame)
         fits = [_costs(track, frame, bbox[rows], joints2d[rows], fps) for track in tracks]
         pairs = _best_pairs(np.array(fits)) if fits else {}
         for index, row in enumerate(rows.tolist()):

@@ -171,7 +171,8 @@ def tracks_of(sequence: FrameSequence, track_id: Ints) -> Iterator[tuple[int, In
         track_id: (N,) tracks of all people of the file.
     """
     own = track_id[sequence.rows]
-    for track in np.unique(own[own >= 0]).tolist():
-        at = np.flatnonzero(own == track)
+    order = np.argsort(own, kind="stable")[np.count_nonzero(own < 0) :]
+    tracks, first_of = np.unique(own[order], return_index=True)
+    for track, at in zip(tracks.tolist(), np.split(order, first_of[1:]), strict=False):
         frames, first = np.unique(sequence.frames[at], return_index=True)
         yield track, sequence.rows[at[first]], frames
