@@ -28,6 +28,10 @@ MOST_NAMED = 8
 FOLDERS_AT_ONCE = KEPT + 2
 """The newest checkpoints, the best one, and the one that is being written."""
 
+BACKWARD = 1.5
+"""Memory of a step over what it keeps for its backward pass; 1.1 to 1.4 measured (ResNet-18 and
+ResNet-50 at 128 px, EfficientNet-Lite0)."""
+
 TRIAL_SAMPLES = 2
 """Samples whose passage through the network tells what each more would need."""
 
@@ -171,10 +175,10 @@ def _largest_on_cpu(network: Network, recipe: Recipe, count: int, free: int) -> 
     few, more = (
         _kept_for_backward(network, recipe, size) for size in (TRIAL_SAMPLES, 2 * TRIAL_SAMPLES)
     )
-    each = max(1, (more - few) // TRIAL_SAMPLES)
+    each = max(1.0, BACKWARD * (more - few) / TRIAL_SAMPLES)
     # Gradients come on top of what the optimizer and the averages will hold.
     free -= state_bytes(network, recipe) - _bytes(network.parameters())
-    return min(count, max(0, free) // each)
+    return min(count, int(max(0, free) / each))
 
 
 def largest_that_fits(count: int, fits: Callable[[int], bool]) -> int:
