@@ -129,13 +129,17 @@ def _measure(network: Network, split: PreparedSplit) -> dict[str, list[float]]:
 
 
 def _print_row(result: dict[str, Any], out: Path) -> None:
-    """Means, and by how much this is worse than the full head, person by person."""
     full = json.loads((out / f"{_slug(FULL)}.json").read_text())["errors"]["last step"]
     for kind, errors in result["errors"].items():
         cells = [f"{np.mean(errors[name]):.1f}" for name in METRICS]
-        more = np.subtract(errors["mpjpe"], full["mpjpe"])
-        cells.append(f"{more.mean():+.1f} ± {more.std() / len(more) ** 0.5:.1f}")
+        cells.append(beside(errors, full))
         print(f"| {result['name']}, {kind} | {' | '.join(cells)} | {result['minutes']:.0f} |")
+
+
+def beside(errors: dict[str, list[float]], full: dict[str, list[float]]) -> str:
+    """By how much MPJPE is worse than the full head's, person by person, and standard error."""
+    more = np.subtract(errors["mpjpe"], full["mpjpe"])
+    return f"{more.mean():+.1f} ± {more.std() / len(more) ** 0.5:.1f}"
 
 
 def _slug(name: str) -> str:

@@ -31,7 +31,7 @@ from smplcli.training.config import LossConfig, ScheduleConfig
 from smplcli.training.losses import Losses
 from smplcli.training.schedule import learning_rate
 from smplcli.workflows.train import VALIDATION, mean_pose
-from tests.benchmarks.ladder import BASELINE, MODEL, ONE_PERCEPTRON
+from tests.benchmarks.ladder import BASELINE, FULL, MODEL, ONE_PERCEPTRON, beside
 
 STEPS, BATCH = 800, 32
 SIZE, PARTS = 128, 32
@@ -40,9 +40,9 @@ METRICS = ("mpjpe", "pa_mpjpe")
 RUNGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "baseline": (BASELINE, {}),
     "shallow head, one perceptron": ({"upsamplings": 2, **ONE_PERCEPTRON}, {}),
-    "full head, 24 perceptrons": ({}, {}),
+    FULL: ({}, {}),
     "full head, one perceptron": (ONE_PERCEPTRON, {}),
-    "full head, 24 perceptrons, parts unsupervised": ({}, {"parts": 0.0}),
+    f"{FULL}, parts unsupervised": ({}, {"parts": 0.0}),
 }
 """Changes of network and losses."""
 
@@ -62,16 +62,17 @@ def main(data: Path, out: Path, steps: int = STEPS) -> None:
     train, test = (_see(open_prepared(data, split), out / split) for split in ("train", "test"))
     split = open_prepared(data, "test")
     start = mean_pose(open_prepared(data, "train"))
-    for number, (name, (model, losses)) in enumerate(RUNGS.items()):
+    for number, (model, losses) in enumerate(RUNGS.values()):
         result = out / f"{number}.json"
         if not result.is_file():
             network = build_network(ModelConfig(**MODEL | {"input_size": SIZE} | model))
             network.mean_rot6d.copy_(start)
             _train(network, train, LossConfig(**losses), steps)
             write_json(result, _measure(network.eval(), test, split))
-        errors = read_json(result)
-        means = " | ".join(f"{np.mean(errors[metric]):.1f}" for metric in METRICS)
-        print(f"| {name} | {means} |", flush=True)
+    results = {name: read_json(out / f"{number}.json") for number, name in enumerate(RUNGS)}
+    for name, errors in results.items():
+        means = " / ".join(f"{np.mean(errors[metric]):.1f}" for metric in METRICS)
+        print(f"| {name} | {means} | {beside(errors, results[FULL])} |")
 
 
 @torch.inference_mode()
