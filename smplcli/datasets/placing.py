@@ -28,8 +28,9 @@ ENOUGH = 6
 CLOSE = 0.1
 """Share of the square that keypoints may be from the body's own; others are not of this body."""
 
-ROUNDS = 10
-"""Steps towards the square; each leaves less than a tenth of what is wrong."""
+ROUNDS = 20
+"""Steps towards the square; each leaves less than a tenth of what is wrong, except where joints
+cross the border of the picture meanwhile."""
 
 FARTHEST = 1000.0
 """Metres."""
@@ -92,23 +93,36 @@ def _locate(layer: JointsLayer, samples: Sequence[PreparedSample]) -> Tensor:
 
 
 def _into_squares(joints: Tensor, center: Tensor, side: Tensor, camera: Camera) -> Tensor:
-    """Translations (N, 3) by which the boxes of joints get these centres and longer sides."""
-    middle = (joints.amin(1) + joints.amax(1)) / 2
-    extent = (joints.amax(1) - joints.amin(1))[:, :2].amax(1)
-    depth = camera.focal_length * extent / side
+    """Translations (N, 3) by which the boxes of joints get these centres and longer sides.
+
+    Squares are drawn around keypoints that were found, and none is found outside the picture.
+    """
+    low, high = joints.amin(1), joints.amax(1)
+    middle = (low + high) / 2
+    distance = camera.focal_length * (high - low)[:, :2].amax(1) / side
     ray = (center - camera.principal_point) / camera.focal_length[:, None]
-    transl = torch.cat([ray * depth[:, None], depth[:, None]], 1) - middle
+    transl = torch.cat([ray * distance[:, None], distance[:, None]], 1) - middle
     for _ in range(ROUNDS):
-        seen = project_points(joints, transl, camera)
-        low, high = seen.amin(1), seen.amax(1)
-        distance = transl[:, 2] + middle[:, 2]
-        distance = (distance * (high - low).amax(1) / side).clamp(MIN_DEPTH, FARTHEST)
-        step = (center - (low + high) / 2) / camera.focal_length[:, None] * distance[:, None]
-        away = (distance / (transl[:, 2] + middle[:, 2]))[:, None]
-        across = (transl[:, :2] + middle[:, :2]) * away - middle[:, :2]
-        transl = torch.cat([across + step, (distance - middle[:, 2])[:, None]], dim=1)
-    is_found = (transl[:, 2] + joints[..., 2].amin(1) > MIN_DEPTH) & (transl[:, 2] < FARTHEST)
+        found_center, found_side = _visible_box(joints, transl, camera)
+        place = transl + middle
+        distance = (place[:, 2] * found_side / side).clamp(MIN_DEPTH, FARTHEST)
+        step = (center - found_center) / camera.focal_length[:, None] * distance[:, None]
+        across = place[:, :2] * (distance / place[:, 2])[:, None] + step
+        transl = torch.cat([across, distance[:, None]], dim=1) - middle
+    found_center, found_side = _visible_box(joints, transl, camera)
+    off = torch.cat([found_center - center, (found_side - side)[:, None]], dim=1).abs().amax(1)
+    is_found = (off < CLOSE * side) & (transl[:, 2] + joints[..., 2].amin(1) > MIN_DEPTH)
     return torch.where(is_found[:, None], transl, torch.nan)
+
+
+def _visible_box(joints: Tensor, transl: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
+    """Centres (N, 2) and longer sides (N,) of boxes around joints in the picture, pixels."""
+    seen = project_points(joints, transl, camera)
+    is_inside = ((seen > -0.5) & (seen < camera.image_size[:, None] - 0.5)).all(2)
+    counts = is_inside | (is_inside.sum(1, keepdim=True) < ENOUGH)
+    low = seen.masked_fill(~counts[..., None], torch.inf).amin(1)
+    high = seen.masked_fill(~counts[..., None], -torch.inf).amax(1)
+    return (low + high) / 2, (high - low).amax(1)
 
 
 def _tensor(arrays: Sequence[Floats] | Sequence[float]) -> Tensor:
