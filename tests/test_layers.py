@@ -14,7 +14,17 @@ PACKAGE = ROOT / "smplcli"
 LAYERS = (
     ("errors", "conventions", "config", "__version__"),
     ("types", "rotations", "camera", "crops"),
-    ("body", "models", "rendering", "files", "images", "image_headers", "motion", "videos"),
+    (
+        "body",
+        "models",
+        "rendering",
+        "files",
+        "images",
+        "image_headers",
+        "exif",
+        "motion",
+        "videos",
+    ),
     ("datasets", "training", "evaluation", "detection", "submission"),
     ("workflows",),
     ("cli", "__init__", "__main__"),

@@ -48,7 +48,15 @@ FocalLengthOption = Annotated[
     typer.Option(
         metavar="PX",
         rich_help_panel=INPUT,
-        help="Of the camera, in pixels.  [default: each picture's diagonal]",
+        help="Of the camera, in pixels.  [default: by the picture's Exif data, else its diagonal]",
+    ),
+]
+IntrinsicsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=INPUT,
+        help="Camera matrices (json, npz, txt): one for all pictures, or by their names.",
     ),
 ]
 EveryOption = Annotated[

@@ -27,6 +27,7 @@ from smplcli.models.keypoints import MIN_SCORE
 from smplcli.models.preprocess import to_network_input
 from smplcli.models.weights import LoadedNetwork, load_network
 from smplcli.types import Camera, Crop, Floats, Pixels
+from smplcli.workflows.lenses import Lens
 from smplcli.workflows.stages import StageClock
 
 MIN_KEYPOINTS = 4
@@ -49,6 +50,9 @@ class Subject(NamedTuple):
 
     crop: Pixels
     """(S, S, 3), what the network sees."""
+
+    lens: Lens | None = None
+    """What is known of the picture's camera."""
 
 
 class Bodies(NamedTuple):
@@ -90,7 +94,6 @@ class BodyEstimator:
         flip_test: Whether the networks also see everybody in a mirror, for the mean.
         refine: Whether bodies are fitted to the keypoints.
         precision: Of the networks' convolutions.
-        focal_length: Of all pictures, pixels; without one, the diagonal of each.
         clock: Counts the time of the network and of what follows it.
 
     Raises:
@@ -108,7 +111,6 @@ class BodyEstimator:
         flip_test: bool = False,
         refine: bool = False,
         precision: Precision = "auto",
-        focal_length: float | None = None,
         clock: StageClock | None = None,
     ) -> None:
         read = [load_network(path, device=device) for path in (network, *average)]
@@ -117,7 +119,6 @@ class BodyEstimator:
         for path, loaded in zip(average, self.averaged, strict=True):
             _check_size(self.loaded, loaded, path)
         self.flip_test, self.refine = flip_test, refine
-        self.focal_length = focal_length
         self.body = load_body(body)
         self.name, self.device = network.name, device
         self._clock = clock or StageClock()
@@ -125,19 +126,25 @@ class BodyEstimator:
         self._fitter = KeypointFitter(self.body) if refine else None
 
     def cut_out(
-        self, image: Pixels, person: Detection, *, image_index: int, person_id: int
+        self,
+        image: Pixels,
+        person: Detection,
+        *,
+        image_index: int,
+        person_id: int,
+        lens: Lens | None = None,
     ) -> Subject:
         """Cut a person out of a picture, for later."""
         size = self.loaded.network.config.input_size
         center, side = box_to_crop(person.bbox)
         crop = extract_crop(image, crop_matrix(center, float(side), size), size)
         height, width = image.shape[:2]
-        return Subject(image_index, person_id, person, (width, height), crop)
+        return Subject(image_index, person_id, person, (width, height), crop, lens)
 
     def camera_of(self, subjects: Sequence[Subject]) -> Camera:
         """Cameras of the pictures that people are in."""
         sizes = [subject.image_size for subject in subjects]
-        return assume_camera(sizes, focal_length=self.focal_length)
+        return assume_camera(sizes, [subject.lens for subject in subjects])
 
     @torch.inference_mode()
     def estimate(self, subjects: Sequence[Subject]) -> Bodies:
@@ -264,19 +271,22 @@ def place_bodies(
 
 
 def assume_camera(
-    image_sizes: Sequence[tuple[int, int]], *, focal_length: float | None = None
+    image_sizes: Sequence[tuple[int, int]], lenses: Sequence[Lens | None] = ()
 ) -> Camera:
-    """Cameras of pictures (B times width, height) through their centres.
+    """Cameras of pictures, as far as they are known; else through centres, with their diagonals.
 
     Args:
-        image_sizes: Width and height, pixels.
-        focal_length: Pixels, if somebody measured it; else the diagonal.
+        image_sizes: B times width and height, pixels.
+        lenses: What is known of each, if anything is.
     """
     size = torch.tensor(image_sizes, dtype=torch.float32)
-    focal = default_focal_length(size)
-    if focal_length is not None:
-        focal = torch.full_like(focal, focal_length)
-    return Camera(focal, (size - 1) / 2, size)
+    focal, centre = default_focal_length(size), (size - 1) / 2
+    for row, lens in enumerate(lenses):
+        if lens is not None:
+            focal[row] = lens.focal_length
+            if lens.principal_point is not None:
+                centre[row] = torch.tensor(lens.principal_point)
+    return Camera(focal, centre, size)
 
 
 def _to_crop_pixels(keypoints: Floats, crop: Crop, size: int) -> Floats:

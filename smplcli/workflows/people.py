@@ -52,7 +52,7 @@ CONVENTIONS = {
     "joints3d": "metres, camera axes, before cam_t: joints3d + cam_t is where they are",
     "joints2d": "pixels: joints3d + cam_t through focal_length and principal_point",
     "scale": "side of the square crop over 200 pixels",
-    "focal_length": "pixels, assumed: the diagonal of the picture",
+    "focal_length": "pixels, by the picture's Exif data, else assumed: its diagonal",
 }
 """What the numbers of a predictions file mean; part of its ``meta``."""
 

@@ -44,6 +44,7 @@ def predict(
     min_score: float = MIN_SCORE,
     max_people: int | None = None,
     focal_length: float | None = None,
+    intrinsics: Path | None = None,
     recursive: bool = False,
     every: int = 1,
     track: bool = False,
@@ -88,7 +89,9 @@ def predict(
             the result depend on it.
         min_score: Least score of a person who is detected, 0..1.
         max_people: People who are detected in a picture at most: the surest.
-        focal_length: Of the camera, pixels of the pictures; without one, their diagonals.
+        focal_length: Of the camera, pixels of the pictures; without one, what a picture's Exif
+            data say, else its diagonal.
+        intrinsics: File of camera matrices instead, as `read_intrinsics` takes it.
         recursive: Whether folders are looked into with all that is in them.
         every: Take the frames of videos whose numbers divide by this.
         track: Also link the people of numbered pictures, as those of videos always are.
@@ -129,6 +132,7 @@ def predict(
         min_score=min_score,
         max_people=max_people,
         focal_length=focal_length,
+        intrinsics=intrinsics,
         recursive=recursive,
         every=every,
         track=track or smooth,

@@ -21,6 +21,7 @@ from smplcli.types import Floats, Pixels
 from smplcli.workflows.bodies import Bodies, BodyEstimator, Subject
 from smplcli.workflows.finders import BadBoxError
 from smplcli.workflows.in_order import in_order
+from smplcli.workflows.lenses import Lenses
 from smplcli.workflows.meshes import write_meshes
 from smplcli.workflows.people import (
     BAD_BOX,
@@ -88,6 +89,7 @@ class Pipeline(NamedTuple):
     """Numbers of the pictures that this run works on."""
 
     find: Callable[[int, Pixels], list[Detection]]
+    lenses: Lenses
     estimator: BodyEstimator
     record: np.dtype[Any]
     batch_size: int
@@ -129,13 +131,16 @@ class Pipeline(NamedTuple):
                 image = self.pictures.read(index)
             with self.clock.stage("detect"):
                 people = self.find(index, image)
+            lens = self.lenses.of(imgname, (image.shape[1], image.shape[0])) if people else None
         except (UnreadableFileError, MissingFileError) as error:
             return Looked(position, Status(imgname, UNREADABLE, error.message), [], None)
         except BadBoxError as error:
             return Looked(position, Status(imgname, BAD_BOX, str(error)), [], None)
         with self.clock.stage("crop"):
             subjects = [
-                self.estimator.cut_out(image, person, image_index=position, person_id=number)
+                self.estimator.cut_out(
+                    image, person, image_index=position, person_id=number, lens=lens
+                )
                 for number, person in enumerate(people)
             ]
         is_kept = bool(subjects) and self._is_drawn(position) and self.room.take(image.nbytes)

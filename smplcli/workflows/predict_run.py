@@ -19,6 +19,7 @@ from smplcli.files import asset
 from smplcli.workflows.bodies import BodyEstimator
 from smplcli.workflows.devices import choose_device
 from smplcli.workflows.finders import choose_finder
+from smplcli.workflows.lenses import Lenses
 from smplcli.workflows.parallel import one_thread
 from smplcli.workflows.people import CONVENTIONS, VERTICES_CONVENTION, Status
 from smplcli.workflows.pictures import (
@@ -94,12 +95,14 @@ def run(
         min_score=settings.min_score,
         max_people=settings.max_people,
     )
+    lenses = Lenses(settings.focal_length, settings.intrinsics)
     estimator = open_estimator(settings, clock)
     claim_outputs(outputs.paths(own), names)
     pipeline = Pipeline(
         pictures=pictures,
         chosen=chosen,
         find=find,
+        lenses=lenses,
         estimator=estimator,
         record=person_record(len(estimator.body.v_template) if settings.vertices else 0),
         batch_size=batch_size,
@@ -231,7 +234,6 @@ def open_estimator(settings: PredictSettings, clock: StageClock) -> BodyEstimato
         flip_test=settings.flip_test,
         refine=settings.refine,
         precision=settings.precision,
-        focal_length=settings.focal_length,
         clock=clock,
     )
 
@@ -288,6 +290,8 @@ def meta_of(estimator: BodyEstimator, settings: PredictSettings) -> dict[str, An
     meta = made_with(estimator) | CONVENTIONS
     if settings.focal_length is not None:
         meta["focal_length"] = "pixels, given"
+    if settings.intrinsics is not None:
+        meta["focal_length"] = f"pixels, given by {settings.intrinsics.name}"
     if settings.vertices:
         meta["vertices"] = VERTICES_CONVENTION
     return meta

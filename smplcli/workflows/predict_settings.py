@@ -39,6 +39,7 @@ class PredictSettings:
     min_score: float = MIN_SCORE
     max_people: int | None = None
     focal_length: float | None = None
+    intrinsics: Path | None = None
     recursive: bool = False
     every: int = 1
     track: bool = False
@@ -64,6 +65,7 @@ class PredictSettings:
             "min_score": self.min_score,
             "max_people": self.max_people,
             "focal_length": self.focal_length,
+            "intrinsics": self.intrinsics and sha256_of(self.intrinsics),
             "vertices": self.vertices,
             "every": self.every,
         }

@@ -37,6 +37,7 @@ from smplcli.models.keypoints import MIN_SCORE
 from smplcli.rotations import aa_to_rotmat, rotmat_to_aa
 from smplcli.types import Floats
 from smplcli.workflows.bodies import MIN_KEYPOINTS, Bodies, BodyEstimator, Subject
+from smplcli.workflows.lenses import Lens
 
 BATCH = 32
 LEFT_OUT = [COCO17_JOINTS.index(f"{s}_{j}") for s in ("left", "right") for j in ("wrist", "ankle")]
@@ -102,7 +103,8 @@ def main(data: Path) -> None:
     layer = JointsLayer(load_body())
     print(HEAD)
     for camera, focal_length in (("assumed", None), ("known", FOCAL_LENGTH)):
-        estimators = open_estimators(focal_length)
+        estimators = open_estimators()
+        lens = None if focal_length is None else Lens(focal_length)
         for source, keypoints_of in SOURCES.items():
             people = [
                 as_photograph(split[index], keypoints_of(split[index], index), focal_length)
@@ -111,14 +113,14 @@ def main(data: Path) -> None:
             people = [p for p in people if (p.detected[:, 2] >= MIN_SCORE).sum() >= MIN_KEYPOINTS]
             truth = truth_of(people, layer)
             for name, estimator in estimators.items():
-                subjects = [subject_of(person, estimator) for person in people]
+                subjects = [subject_of(person, estimator)._replace(lens=lens) for person in people]
                 given = predict(estimator, subjects, layer)
                 hidden = predict(estimator, list(map(leave_out, subjects)), layer)
                 label = f"{source} ({len(people)}), camera {camera}: {name}"
                 print(row(label, truth, given, hidden), flush=True)
 
 
-def open_estimators(focal_length: float | None) -> dict[str, BodyEstimator]:
+def open_estimators() -> dict[str, BodyEstimator]:
     """The methods that are compared."""
 
     def estimator(*, refine: bool = False, flip_test: bool = False) -> BodyEstimator:
@@ -128,7 +130,6 @@ def open_estimators(focal_length: float | None) -> dict[str, BodyEstimator]:
             torch.device("cpu"),
             refine=refine,
             flip_test=flip_test,
-            focal_length=focal_length,
         )
 
     return {
