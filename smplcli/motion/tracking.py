@@ -13,11 +13,14 @@ MAX_GAP_SECONDS = 1.0
 MIN_GAP_FRAMES = 3
 """A person may be missed in as many frames less one, whatever the rate."""
 
-NEAR = 0.45
+NEAR = 0.35
 """Mean distance of the joints of two findings that can be one person, over the size of both."""
 
 SPEED = 0.8
 """How much farther they can be after each second, likewise: about a fast walk."""
+
+DRIFT = 0.4
+"""The same for each second in which nobody was seen where they should have been."""
 
 FARTHEST = 1.2
 """How far at most."""
@@ -28,7 +31,7 @@ MAX_GROWTH = 1.8
 VELOCITY_SHARE = 0.5
 """Weight of the newest step in what is known of a person's velocity."""
 
-FADING = 0.8
+FADING = 0.9
 """How much of the velocity is left after each frame in which a person is not seen."""
 
 FORBIDDEN = 1e6
@@ -115,7 +118,8 @@ def _costs(track: _Track, frame: int, bbox: Floats, joints: Floats, fps: float) 
     distance = np.linalg.norm(joints - (track.joints + shift), axis=-1).mean(axis=-1)
     distance = distance / np.maximum((own + sizes) / 2, 1e-6)
     growth = np.maximum(own, sizes) / np.maximum(np.minimum(own, sizes), 1e-6)
-    farthest = min(FARTHEST, NEAR + SPEED * (frame - track.frame) / fps)
+    missed = (frame - track.frame - 1) / fps
+    farthest = min(FARTHEST, NEAR + SPEED / fps + DRIFT * missed)
     cost = (1 - _overlaps(expected, bbox)) / 2 + distance
     is_possible = (distance <= farthest) & (growth <= MAX_GROWTH)
     costs: Floats = np.where(is_possible, cost, FORBIDDEN)
