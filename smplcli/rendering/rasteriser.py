@@ -11,6 +11,7 @@ by both of them: closed meshes have no holes. Which face wins a pixel depends on
 index only, so the result is the same on every run.
 """
 
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -36,6 +37,7 @@ BACKGROUND = -1
 """``face_index`` where no face is seen."""
 
 _FACE_BITS = 32
+_DEPTH_WORD = 1 if sys.byteorder == "little" else 0
 _FACE_MASK = (1 << _FACE_BITS) - 1
 _EMPTY = (0x7F800000 << _FACE_BITS) | _FACE_MASK  # 0x7F800000 are the bits of infinity
 
@@ -83,7 +85,7 @@ class Visible(NamedTuple):
 
     def depth(self) -> Tensor:
         """Depth at each pixel centre, (B * H * W,), metres, infinite in the background."""
-        return (self.keys >> _FACE_BITS).int().view(torch.float32)
+        return self.keys.view(torch.int32)[_DEPTH_WORD::2].contiguous().view(torch.float32)
 
 
 def rasterise(points: Tensor, faces: Tensor, size: tuple[int, int]) -> Fragments:
