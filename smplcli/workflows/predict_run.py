@@ -18,7 +18,7 @@ from smplcli.errors import ConfigError
 from smplcli.files import asset
 from smplcli.workflows.bodies import BodyEstimator
 from smplcli.workflows.devices import choose_device
-from smplcli.workflows.finders import choose_finder
+from smplcli.workflows.finders import choose_finder, open_detector
 from smplcli.workflows.lenses import Lenses
 from smplcli.workflows.parallel import one_thread
 from smplcli.workflows.people import CONVENTIONS, VERTICES_CONVENTION, Status
@@ -88,16 +88,22 @@ def run(
     outputs = name_outputs(names, out, settings)
     own = chosen if shard else None
     refuse_outputs(outputs, conduct, own)
+    detector = open_detector(
+        settings.detector,
+        weights=settings.detector_weights,
+        min_score=settings.min_score,
+        device=choose_device(settings.device),
+    )
     find, num_unused = choose_finder(
         names,
         boxes=settings.boxes,
         whole_image=settings.whole_image,
-        min_score=settings.min_score,
+        detector=detector,
         max_people=settings.max_people,
     )
     lenses = Lenses(settings.focal_length, settings.intrinsics)
     estimator = open_estimator(settings, clock)
-    claim_outputs(outputs.paths(own), names)
+    claim_outputs(outputs.paths(own), [*names, *pictures.clips] if pictures.clips else names)
     pipeline = Pipeline(
         pictures=pictures,
         chosen=chosen,
@@ -130,14 +136,7 @@ def _run(
     all_names = pipeline.pictures.names
     names = [all_names[index] for index in pipeline.chosen] if settings.shard else all_names
     plan = plan_of(pipeline, settings)
-    finish = Finish(
-        meta=meta_of(estimator, settings),
-        sequences=sequence_facts(pipeline.pictures, settings),
-        smooth=settings.smooth,
-        body=estimator.body,
-        files=outputs.files,
-        overwrite=pipeline.overwrite,
-    )
+    finish = _finish_of(pipeline, outputs, settings)
     job = plan | settings.drawn() | {"shard": settings.shard and str(settings.shard)}
     with open_spool(out, job, pipeline.record, resume=conduct.resume) as spool:
         num_resumed = spool.num_pictures
@@ -167,6 +166,17 @@ def _run(
             **counted(arrays),
             **written(pipeline, spool),
         )
+
+
+def _finish_of(pipeline: Pipeline, outputs: Outputs, settings: PredictSettings) -> Finish:
+    return Finish(
+        meta=meta_of(pipeline.estimator, settings),
+        sequences=sequence_facts(pipeline.pictures, settings),
+        smooth=settings.smooth,
+        body=pipeline.estimator.body,
+        files=outputs.files,
+        overwrite=pipeline.overwrite,
+    )
 
 
 def name_outputs(names: Sequence[str], out: Path | None, settings: PredictSettings) -> Outputs:

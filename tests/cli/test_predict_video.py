@@ -43,6 +43,21 @@ def test_a_broken_video_is_told_of_and_exits_4(tmp_path):
     assert "unreadable: not a video that is read" in result.stderr
 
 
+def test_a_video_is_never_drawn_over_itself(tmp_path):
+    film = write_clip(tmp_path / "film.mp4", 2)
+    before = film.read_bytes()
+
+    result = runner.invoke(
+        app,
+        ["predict", str(film), "--out", str(tmp_path / "p.npz"), "--overlay", str(tmp_path)]
+        + ["--overwrite"],
+    )
+
+    assert result.exit_code == 2
+    assert "output is an input" in result.stderr
+    assert film.read_bytes() == before
+
+
 @pytest.mark.parametrize("wrong", [["--every", "0"], ["--fps", "0"], ["--overlay-style", "wire"]])
 def test_wrong_numbers_and_styles_are_usage_errors(film, tmp_path, wrong):
     result = runner.invoke(app, ["predict", str(film), "--out", str(tmp_path / "p.npz"), *wrong])
