@@ -2,11 +2,10 @@
 
 import logging
 import platform
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,11 +21,6 @@ from smplcli.datasets.samples import SampleSet
 from smplcli.datasets.schema import MANIFEST_FILE
 from smplcli.datasets.shards import PreparedSplit, open_prepared
 from smplcli.errors import ConfigError, MissingFileError, ResourceError
-from smplcli.evaluation.inference import index_batches, predict_samples
-from smplcli.evaluation.protocols import SMPL24
-from smplcli.evaluation.ranks import Rank
-from smplcli.evaluation.scoring import neutral_posers, score_predictions, truth_of
-from smplcli.evaluation.summaries import summarise
 from smplcli.files import atomic_write, sha256_of
 from smplcli.models.network import Network, build_network, upright_pose
 from smplcli.models.weights import load_network, save_network
@@ -39,22 +33,17 @@ from smplcli.training.lock import locked
 from smplcli.training.loop import run_training
 from smplcli.training.preflight import preflight
 from smplcli.training.resume import check_changes, run_facts
-from smplcli.training.run import Run, Through
+from smplcli.training.run import Run
 from smplcli.workflows.devices import choose_device
 from smplcli.workflows.progress import Progress, no_progress
 from smplcli.workflows.project import BEST_FILE
 from smplcli.workflows.run_record import point_to_latest, record_start
-from smplcli.workflows.targets import gathered
 from smplcli.workflows.training_pictures import picture_maker
+from smplcli.workflows.validation import validator
 
 logger = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.toml"
-VALIDATION_BATCH = 64
-VALIDATION = replace(
-    SMPL24, metrics={name: SMPL24.metrics[name] for name in ("mpjpe", "pa_mpjpe", "pve", "mpjae")}
-)
-"""What is measured while training: what tells which step is best, and little more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +227,9 @@ def _run(ground: _Ground, run_dir: Path, device: torch.device, ranks: Ranks, wor
         samples=_sample_set(ground.samples, recipe),
         joints=JointsLayer(model),
         body=BodyLayer(model) if recipe.losses.vertices else None,
-        validate=_validator(ground, ranks),
+        validate=validator(
+            ground.validation, model, ranks, most_batches=1 if ground.is_trial else None
+        ),
         on_best=partial(_save_best, best, _provenance(ground)),
         has_best=best.is_file,
         facts=ground.facts(),
@@ -355,23 +346,3 @@ def _save_best(
     path: Path, provenance: dict[str, Any], network: Network, facts: dict[str, Any]
 ) -> None:
     save_network(path, network, {**provenance, **facts})
-
-
-def _validator(ground: _Ground, ranks: Ranks) -> Callable[[Network, Through], dict[str, float]]:
-    """Errors on all samples, of which each process predicts a share."""
-    split, model = ground.validation, ground.model
-    posers, truth = neutral_posers(model, VALIDATION), truth_of(split)
-    batches = index_batches(len(split), VALIDATION_BATCH)[: 1 if ground.is_trial else None]
-    rank = Rank(ranks.number, ranks.size)
-    rounds = -(-len(batches) // ranks.size)
-
-    def validate(network: Network, through: Through) -> dict[str, float]:
-        own = iter(rank.share(batches))
-        # Every process goes through as many rounds, as some ask all whether to stop.
-        mine = (rows for _ in through(range(rounds), "validate") for rows in islice(own, 1))
-        predictions = gathered(predict_samples(network, split, mine), rank, batches)
-        scores = score_predictions(VALIDATION, posers, predictions, truth, batches)
-        measured = summarise(VALIDATION, scores, split=split.name, body=model.name)
-        return {m.metric: float("nan") if m.value is None else m.value for m in measured}
-
-    return validate

@@ -30,7 +30,8 @@ from smplcli.training.batches import StepBatches
 from smplcli.training.config import LossConfig, ScheduleConfig
 from smplcli.training.losses import Losses
 from smplcli.training.schedule import learning_rate
-from smplcli.workflows.train import VALIDATION, mean_pose
+from smplcli.workflows.train import mean_pose
+from smplcli.workflows.validation import VALIDATION
 from tests.benchmarks.ladder import BASELINE, FULL, MODEL, ONE_PERCEPTRON, beside
 
 STEPS, BATCH = 800, 32

@@ -12,15 +12,20 @@ from pathlib import Path
 import pytest
 import torch
 
+from smplcli.body.files import load_body
 from smplcli.errors import ConfigError, LostProcessError
 from smplcli.models.config import ModelConfig
 from smplcli.training.config import Recipe, ScheduleConfig
 from smplcli.training.distributed import Ranks, check_shares, trained_together
 from smplcli.training.loop import run_training
+from smplcli.workflows.validation import validator
 from tests.people import FewPeople, few_people
 from tests.training.tiny import ended, forked, raising, tensors, tiny_run, whole
 
 STEPS = 6
+SOON = 30.0
+"""Seconds within which processes have ended, whatever has happened to one of them."""
+
 # Without batch norms, whose means are of what each process sees.
 RECIPE = Recipe(
     model=ModelConfig(
@@ -58,7 +63,7 @@ def _train(folder, ranks, progress=whole):
     run_training(run, progress)
 
 
-def _rank(folder, number, port, progress=whole):
+def _rank(number, port, work):
     os.environ.update(
         RANK=str(number),
         LOCAL_RANK=str(number),
@@ -69,18 +74,21 @@ def _rank(folder, number, port, progress=whole):
         TORCHELASTIC_RESTART_COUNT="0",
     )
     with trained_together(torch.device("cpu")) as (ranks, _):
-        _train(folder, ranks, progress)
+        work(ranks)
 
 
-def _two(folder, progress=whole):
-    """Exit codes of two processes that train together, and how long the last took to end."""
+def _in_two(work):
+    """Exit codes of two processes that work together."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    first = forked(_rank, folder, 0, port)
-    second = forked(_rank, folder, 1, port, progress)
-    code, _ = ended(second)
-    return ended(first), code
+    processes = [forked(_rank, number, port, work) for number in (0, 1)]
+    return [ended(process, SOON)[0] for process in processes]
+
+
+def _two(folder, progress=whole):
+    """Exit codes of two processes that train together; the second has a progress of its own."""
+    return _in_two(lambda ranks: _train(folder, ranks, progress if ranks.number else whole))
 
 
 def _seen(folder, number):
@@ -99,8 +107,7 @@ def one_and_two(tmp_path_factory):
     """Folders of the same run in one process, and in two."""
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
     _train(one, Ranks())
-    (first, _), second = _two(two)
-    assert (first, second) == (0, 0)
+    assert _two(two) == [0, 0]
     return one, two
 
 
@@ -122,19 +129,32 @@ def test_two_processes_have_the_losses_and_weights_of_one_within_rounding(one_an
         torch.testing.assert_close(ours[name], value, rtol=1e-3, atol=1e-4, msg=name)
 
 
-def test_a_process_that_is_killed_ends_the_other_which_says_so(tmp_path, capfd):
-    (first, took), second = _two(tmp_path, raising(signal.SIGKILL, 3))
+@pytest.mark.parametrize("count", [5, 6])
+def test_validation_is_the_same_to_the_last_digit(tmp_path, count):
+    def measure(ranks):
+        run = tiny_run(tmp_path / "run", ranks=ranks)
+        people = few_people(count)
+        validate = validator(people, load_body(), ranks, batch_size=2)
+        errors = validate(run.network.eval(), whole)
+        (tmp_path / f"{ranks.number}-of-{ranks.size}").write_text(repr(errors))
 
-    assert second == -signal.SIGKILL
-    assert first == 1
-    assert took < 20
+    assert _in_two(measure) == [0, 0]
+    measure(Ranks())
+
+    alone, first, second = (
+        (tmp_path / name).read_text() for name in ("0-of-1", "0-of-2", "1-of-2")
+    )
+    assert "pa_mpjpe" in alone
+    assert first == second == alone
+
+
+def test_a_process_that_is_killed_ends_the_other_which_says_so(tmp_path, capfd):
+    assert _two(tmp_path, raising(signal.SIGKILL, 3)) == [1, -signal.SIGKILL]
     assert LostProcessError.__name__ in capfd.readouterr().err
 
 
 def test_a_signal_to_one_process_stops_both_at_the_same_step(tmp_path):
-    (first, _), second = _two(tmp_path, raising(signal.SIGTERM, 3))
-
-    assert (first, second) == (0, -signal.SIGTERM)
+    assert _two(tmp_path, raising(signal.SIGTERM, 3)) == [0, -signal.SIGTERM]
     assert [p.name for p in (tmp_path / "run/checkpoints").iterdir()] == ["step_00000004"]
 
 
