@@ -12,6 +12,9 @@ from smplcli.types import Floats
 
 WIDTH, HEIGHT = 420.0, 230.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 20.0, 16.0, 36.0
+MARK_ROW = 13.0
+"""Height of the name of a mark."""
+
 NUM_BINS = 30
 MAX_DOTS = 60
 """Points of a line that are still drawn one by one."""
@@ -90,7 +93,7 @@ def histogram(values: Floats, *, x_label: str, description: str) -> Html:
     step = nice_step(high, NUM_BINS)
     edges = step * np.arange(math.ceil(high / step) + 1)
     counts, _ = np.histogram(np.clip(values, 0, edges[-1]), edges)
-    axes = _Axes(0.0, float(edges[-1]), 0.0, 1.1 * float(counts.max()), x_label, "people")
+    axes = _Axes(0.0, float(edges[-1]), 0.0, 1.2 * float(counts.max()), x_label, "people")
     bars = [
         element(
             "rect",
@@ -104,8 +107,8 @@ def histogram(values: Floats, *, x_label: str, description: str) -> Html:
         for low, count in zip(edges[:-1].tolist(), counts.tolist(), strict=True)
     ]
     marks = [
-        _mark(axes, float(np.percentile(values, percent)), name)
-        for percent, name in ((50, "median"), (90, "90 % below"))
+        _mark(axes, float(np.percentile(values, percent)), name, row=row)
+        for row, (percent, name) in enumerate(((50, "median"), (90, "90 % below")))
     ]
     return _chart(axes, [*bars, *marks], description)
 
@@ -255,12 +258,20 @@ def _line(axes: _Axes, line: Series, number: int) -> Html:
     )
 
 
-def _mark(axes: _Axes, value: float, name: str) -> Html:
+def _mark(axes: _Axes, value: float, name: str, *, row: int) -> Html:
+    """A line with its name on the side that has room, in a row of its own."""
     x = axes.x(min(value, axes.x_high))
+    is_right = x > WIDTH / 2
     return element(
         "g",
         element("line", x1=x, x2=x, y1=TOP, y2=HEIGHT - BOTTOM, class_="mark"),
-        element("text", f"{name} {value:.0f}", x=x + 4, y=TOP + 8),
+        element(
+            "text",
+            f"{name} {value:.0f}",
+            x=x - 4 if is_right else x + 4,
+            y=TOP + 8 + MARK_ROW * row,
+            text_anchor="end" if is_right else "start",
+        ),
     )
 
 

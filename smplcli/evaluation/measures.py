@@ -204,7 +204,7 @@ def jitters(label: str, joints: Joints) -> Metric:
     """Change of the acceleration of predicted joints, where four frames in a row are there."""
     return Metric(
         label,
-        "10 m/s³",
+        "x 10 m/s³",
         joints.label,
         UNMOVED,
         is_partial=True,

@@ -58,6 +58,9 @@ HELD_JOINTS = (0, 7, 8, 10, 11, 20, 21, 22, 23)
 Source: github.com/eth-ait/emdb, evaluation_metrics.py: compute_jitter.
 """
 
+FIRST_SPIN24 = 25
+"""Where SPIN's 24 joints begin in its 49, after OpenPose's 25."""
+
 COURSE_NOTE = "the seed's 66.32 is of this kind: no MPJPE, which would be about twice as large"
 
 Labels = Literal["body", "challenge", "head"]
@@ -110,7 +113,11 @@ _EMDB = Joints("SMPL-24", "smpl24", SMPL_JOINTS, root_label="mid-hip", root=(1, 
 _STILL = Joints("24 joints, 9 held", "smpl24", SMPL_JOINTS, root_label="none", held=HELD_JOINTS)
 _SPIN = Joints("SPIN-49", "spin49", SPIN49_JOINTS, root_label="nose", root=(0,))
 _COURSE = Joints(
-    "SPIN-49, 25 to 48", "spin49", SPIN24_JOINTS, root_label="none", rows=tuple(range(25, 49))
+    "SPIN-49, 25 to 48",
+    "spin49",
+    SPIN24_JOINTS,
+    root_label="none",
+    rows=tuple(range(FIRST_SPIN24, len(SPIN49_JOINTS))),
 )
 _KEYPOINTS = Joints("COCO-17", "coco17", COCO17_JOINTS, root_label="none")
 _MPII = Joints(
@@ -118,7 +125,7 @@ _MPII = Joints(
     "spin49",
     tuple(SPIN24_JOINTS[joint] for joint in MPII_COUNTED),
     root_label="none",
-    rows=tuple(25 + joint for joint in MPII_COUNTED),
+    rows=tuple(FIRST_SPIN24 + joint for joint in MPII_COUNTED),
 )
 
 SMPL24 = Protocol(
@@ -168,7 +175,7 @@ LSP14 = Protocol(
 
 EMDB = Protocol(
     name="emdb",
-    summary="24 SMPL joints, each body moved to the middle of its hips; PA-PVE by the fit of the"
+    summary="24 SMPL joints, each body moved to the middle of its hips; PA-MVE by the fit of the"
     " joints (github.com/eth-ait/emdb)",
     default_for=("3dpw",),
     metrics=_table(

@@ -18,7 +18,7 @@ from smplcli.evaluation.measures import Metric, Pair
 from smplcli.evaluation.metrics import sample_means
 from smplcli.evaluation.posing import GenderedPoser, PosedBodies, Poser
 from smplcli.evaluation.predictions import ImageCamera, Predictions, SampleId, is_finite
-from smplcli.evaluation.protocols import Labels, Protocol
+from smplcli.evaluation.protocols import FIRST_SPIN24, MPII_COUNTED, Labels, Protocol
 from smplcli.rotations import aa_to_rotmat
 from smplcli.types import Camera, Floats, Ints
 
@@ -135,7 +135,8 @@ def truth_of(samples: PreparedSplit | JoinedSplits) -> Truth:
 def is_labelled_for(truth: Truth, labels: Labels) -> NDArray[np.bool_]:
     """(N,) whether samples have the labels that a protocol compares with."""
     if labels == "head":
-        has_joint = np.asarray((truth.points["spin49"][:, 25:, 2] > 0).any(axis=1))
+        counted = truth.points["spin49"][:, [FIRST_SPIN24 + joint for joint in MPII_COUNTED], 2]
+        has_joint = np.asarray((counted > 0).any(axis=1))
         return np.asarray(has_joint & (truth.head_size > 0))
     if labels == "challenge":
         is_detected = np.asarray((truth.points["spin49"][:, :25] != 0).any(axis=(1, 2)))

@@ -171,6 +171,17 @@ def test_the_courses_protocols_run_on_the_demo_body(tmp_path):
     assert "66.32" in report.protocols["eth-mp"]
 
 
+def test_who_has_no_joint_that_pckh_counts_has_no_label(tmp_path):
+    part = np.zeros((24, 3))
+    part[14:16] = [300, 300, 1]  # pelvis and thorax
+    data = write_prepared(tmp_path / "set", source="mpii", has_smpl=0, part=part, head_size=200.0)
+
+    report = evaluate(write_truth(tmp_path / "preds.npz", data), data)
+
+    assert [refused.protocol for refused in report.not_evaluated] == ["mpii-pckh"]
+    assert report.n_failed == 0
+
+
 def test_pckh_needs_a_camera(tmp_path):
     part = np.concatenate([np.full((24, 2), 300.0), np.ones((24, 1))], axis=1)
     data = write_prepared(tmp_path / "set", source="mpii", has_smpl=0, part=part, head_size=200.0)
