@@ -19,6 +19,13 @@ SPEED_CUTOFF = 1.0
 """Hz, of the speeds that open the filters."""
 
 
+OUTLIER = np.radians(50)
+"""A rotation that is farther than this from between those before and after is wrong ..."""
+
+OUTLIER_RATIO = 3.0
+"""... if it is also so many times farther than they are from each other."""
+
+
 class OneEuro(NamedTuple):
     """How much is smoothed."""
 
@@ -40,6 +47,9 @@ DEPTH = OneEuro(min_cutoff=0.3, gain=0.5)
 def smooth_rotations(quaternions: Floats, times: Floats, filter_: OneEuro = ROTATION) -> Floats:
     """Smooth rotations over time, whatever their signs and however far they turn.
 
+    A single frame that agrees with neither neighbour, such as one in which back was taken for
+    front, is left out.
+
     Args:
         quaternions: (T, ..., 4) of unit length, scalar first; q and -q are the same rotation.
         times: (T,) seconds, growing.
@@ -48,7 +58,7 @@ def smooth_rotations(quaternions: Floats, times: Floats, filter_: OneEuro = ROTA
     Returns:
         (T, ..., 4), each on the side of the one before.
     """
-    continuous = unrolled(quaternions)
+    continuous = unrolled(without_outliers(unrolled(quaternions)))
     forward, backward = _both_ways(
         lambda values, at: _filter_rotations(values, at, filter_), continuous, times
     )
@@ -81,6 +91,21 @@ def smooth_places(places: Floats, times: Floats) -> Floats:
     direction = smooth_values(usual * places[:, :2] / depth, times, DIRECTION) / usual
     depth = np.exp(smooth_values(usual * np.log(depth), times, DEPTH) / usual)
     return np.concatenate([direction * depth, depth], axis=1)
+
+
+def without_outliers(quaternions: Floats) -> Floats:
+    """Rotations (T, ..., 4), unrolled, with those replaced that neither neighbour agrees with."""
+    result: Floats = quaternions.copy()
+    if len(quaternions) < 3:
+        return result
+    before, own, after = quaternions[:-2], quaternions[1:-1], quaternions[2:]
+    after = np.where(_dot(before, after) < 0, -after, after)
+    between = _normalised(before + after)
+    distance = np.linalg.norm(quaternion_to_aa(_from_to(between, own)), axis=-1, keepdims=True)
+    spread = np.linalg.norm(quaternion_to_aa(_from_to(before, after)), axis=-1, keepdims=True)
+    is_wrong = (distance > OUTLIER) & (distance > OUTLIER_RATIO * spread)
+    result[1:-1] = np.where(is_wrong, between, own)
+    return result
 
 
 def unrolled(quaternions: Floats) -> Floats:

@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from smplcli.motion import smoothing
 from smplcli.motion.jitter import jitter
-from smplcli.motion.smoothing import ROTATION, smooth_places, smooth_rotations, unrolled
+from smplcli.motion.smoothing import (
+    ROTATION,
+    smooth_places,
+    smooth_rotations,
+    unrolled,
+    without_outliers,
+)
 
 FPS = 30.0
 TIMES = np.arange(150) / FPS
@@ -153,3 +160,23 @@ def test_a_filter_of_one_frame_is_that_frame():
     one = np.array([[1.0, 0.0, 0.0, 0.0]])
 
     assert (smooth_rotations(one, TIMES[:1], ROTATION) == one).all()
+
+
+def test_a_single_frame_turned_back_to_front_does_not_show(monkeypatch):
+    clean = about_y(0.4 * np.sin(TIMES))
+    turned = quaternions(clean)
+    turned[70] = quaternions(clean[70:71] * about_y([np.pi]))[0]
+
+    smooth = rotations(smooth_rotations(turned, TIMES))
+    monkeypatch.setattr(smoothing, "OUTLIER", np.inf)
+    filtered_only = rotations(smooth_rotations(turned, TIMES))
+
+    assert errors(smooth, clean)[50:90].max() < 2
+    assert errors(filtered_only, clean)[50:90].max() > 20
+
+
+def test_somebody_who_turns_round_fast_is_not_taken_for_an_outlier():
+    clean = about_y(np.pi / (1 + np.exp(-40 * (TIMES - 2.5))))
+    kept = without_outliers(unrolled(quaternions(clean)))
+
+    assert errors(rotations(kept), clean).max() < 1e-6
