@@ -22,6 +22,8 @@ from smplcli.cli._predict_options import (
     BatchSizeOption,
     BoxesOption,
     BvhOption,
+    DetectorOption,
+    DetectorWeightsOption,
     EveryOption,
     FlipTestOption,
     FocalLengthOption,
@@ -76,6 +78,8 @@ def predict(
     vertices: VerticesOption = False,
     boxes: BoxesOption = None,
     whole_image: WholeImageOption = False,
+    detector: DetectorOption = "movenet",
+    detector_weights: DetectorWeightsOption = None,
     min_score: MinScoreOption = None,
     max_people: MaxPeopleOption = None,
     focal_length: FocalLengthOption = None,
@@ -102,7 +106,6 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Find the people in pictures and estimate their bodies."""
-    from smplcli.detection.movenet import MIN_SCORE
     from smplcli.workflows.predict import predict as run
     from smplcli.workflows.project import find_project
     from smplcli.workflows.shards import parse_shard
@@ -133,7 +136,9 @@ def predict(
         device=device,
         precision=precision,
         batch_size=batch_size or None,
-        min_score=MIN_SCORE if min_score is None else min_score,
+        detector=detector,
+        detector_weights=detector_weights,
+        min_score=min_score,
         max_people=max_people,
         focal_length=focal_length,
         intrinsics=intrinsics,

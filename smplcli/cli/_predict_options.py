@@ -110,6 +110,22 @@ WholeImageOption = Annotated[
         help="Each picture shows one person, and little else.",
     ),
 ]
+DetectorOption = Annotated[
+    str,
+    typer.Option(
+        metavar="movenet|torchvision:NAME",
+        rich_help_panel=PEOPLE,
+        help="What detects people: the shipped one, or torchvision's of that name.",
+    ),
+]
+DetectorWeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        rich_help_panel=PEOPLE,
+        help="Weights of torchvision's detector; nothing is downloaded.",
+    ),
+]
 MinScoreOption = Annotated[
     float | None,
     typer.Option(
@@ -117,7 +133,7 @@ MinScoreOption = Annotated[
         min=0,
         max=1,
         rich_help_panel=PEOPLE,
-        help="Least score of who is detected.  [default: 0.2]",
+        help="Least score of who is detected.  [default: 0.2; 0.5 for torchvision]",
     ),
 ]
 MaxPeopleOption = Annotated[

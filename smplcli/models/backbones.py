@@ -44,7 +44,7 @@ class Backbone(nn.Module):
         if not path.is_file():
             raise MissingFileError(f"backbone weights not found: {path}")
         own = {key: value for key, value in self.net.state_dict().items() if value.ndim}
-        given = {key: value for key, value in _tensors(path).items() if value.ndim}
+        given = {key: value for key, value in read_tensors(path).items() if value.ndim}
         # What is left over belongs to modules that were cut off, if the names are the network's.
         modules = {key.split(".")[0] for key in own}
         left_over = {key.split(".")[0] for key in given.keys() - own.keys()}
@@ -120,7 +120,12 @@ def _feature_info(net: nn.Module) -> Any:
     return net.feature_info
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Weights by name, of a ``.safetensors`` file or of what ``torch.save`` wrote of them.
+
+    Raises:
+        UnreadableFileError: It holds something else.
+    """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from smplcli.detection.movenet import MIN_SCORE
 from smplcli.evaluation.ranks import joined
 from smplcli.models.inference import Precision
 from smplcli.rendering.views import OverlayStyle
 from smplcli.videos import DEFAULT_FPS
+from smplcli.workflows.finders import MOVENET
 from smplcli.workflows.meshes import MeshFormat
 from smplcli.workflows.pictures import PictureInputs
 from smplcli.workflows.predict_many import run_as_rank, run_in_processes
@@ -41,7 +41,9 @@ def predict(
     device: str = "auto",
     precision: Precision = "auto",
     batch_size: int | None = None,
-    min_score: float = MIN_SCORE,
+    detector: str = MOVENET,
+    detector_weights: Path | None = None,
+    min_score: float | None = None,
     max_people: int | None = None,
     focal_length: float | None = None,
     intrinsics: Path | None = None,
@@ -87,7 +89,10 @@ def predict(
             for large networks where the device is faster at it.
         batch_size: People estimated at once; by default what suits the device. The last digits of
             the result depend on it.
-        min_score: Least score of a person who is detected, 0..1.
+        detector: ``movenet``, or ``torchvision:`` and the name of one of torchvision's.
+        detector_weights: File of its weights.
+        min_score: Least score of a person who is detected, 0..1; by default what suits the
+            detector.
         max_people: People who are detected in a picture at most: the surest.
         focal_length: Of the camera, pixels of the pictures; without one, what a picture's Exif
             data say, else its diagonal.
@@ -129,6 +134,8 @@ def predict(
         device=device,
         precision=precision,
         batch_size=batch_size,
+        detector=detector,
+        detector_weights=detector_weights,
         min_score=min_score,
         max_people=max_people,
         focal_length=focal_length,

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smplcli.detection.movenet import MIN_SCORE
 from smplcli.errors import ConfigError
 from smplcli.files import sha256_of
 from smplcli.models.inference import Precision
 from smplcli.rendering.views import OverlayStyle
 from smplcli.videos import DEFAULT_FPS, MAX_FPS
+from smplcli.workflows.finders import MOVENET
 from smplcli.workflows.meshes import MeshFormat
 from smplcli.workflows.shards import Shard
 from smplcli.workflows.tables import TableFormat
@@ -36,7 +36,9 @@ class PredictSettings:
     device: str = "auto"
     precision: Precision = "auto"
     batch_size: int | None = None
-    min_score: float = MIN_SCORE
+    detector: str = MOVENET
+    detector_weights: Path | None = None
+    min_score: float | None = None
     max_people: int | None = None
     focal_length: float | None = None
     intrinsics: Path | None = None
@@ -62,6 +64,8 @@ class PredictSettings:
         return {
             "boxes": self.boxes and sha256_of(self.boxes),
             "whole_image": self.whole_image,
+            "detector": self.detector,
+            "detector_weights": self.detector_weights and sha256_of(self.detector_weights),
             "min_score": self.min_score,
             "max_people": self.max_people,
             "focal_length": self.focal_length,

@@ -14,7 +14,7 @@ import torch
 from smplcli.files import asset
 from smplcli.images import read_image
 from smplcli.workflows.bodies import BodyEstimator, Subject
-from smplcli.workflows.finders import choose_finder
+from smplcli.workflows.finders import choose_finder, open_detector
 from smplcli.workflows.predict import predict
 from smplcli.workflows.predict_run import AUTO_BATCH, SHIPPED_NETWORK
 from tests.benchmarks.duel import Duel
@@ -65,7 +65,9 @@ def _stages(photos: list[Path], batch_size: int) -> None:
     cv2.setNumThreads(1)
     estimator = BodyEstimator(asset(SHIPPED_NETWORK), None, torch.device("cpu"))
     names = [str(photo) for photo in photos]
-    find, _ = choose_finder(names, boxes=None, whole_image=False, min_score=0.2, max_people=None)
+    find, _ = choose_finder(
+        names, boxes=None, whole_image=False, detector=open_detector(), max_people=None
+    )
     people: list[Subject] = []
     for index, photo in enumerate(photos):
         image = read_image(photo, orientation="displayed")
