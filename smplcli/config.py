@@ -95,7 +95,7 @@ class PrepareSettings(Section):
 class TrainSettings(Section):
     """smplcli train."""
 
-    recipe: str = "lite"
+    recipe: str = "pare"
     """Name of a recipe that comes with smplcli, or a TOML file."""
 
 

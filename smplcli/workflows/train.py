@@ -86,7 +86,7 @@ def train(
     data: Path | Sequence[Path],
     run_dir: Path,
     *,
-    recipe: str = "lite",
+    recipe: str = "pare",
     body: Path | None = None,
     device: str = "auto",
     workers: int = 0,
