@@ -1,3 +1,6 @@
+import copy
+import ctypes
+
 import pytest
 import torch
 from torch import nn
@@ -62,6 +65,18 @@ def test_the_exponential_mean_forgets_by_its_decay(network):
     found = worn(network, averages.by_kind["ema"])
     for value, a, b, c in zip(found, first, second, third, strict=True):
         torch.testing.assert_close(value, 0.81 * a + 0.09 * b + 0.1 * c)
+
+
+def test_a_network_that_cannot_be_copied_is_averaged(network):
+    network.handle = ctypes.pointer(ctypes.c_int(1))
+    averages = Averages(network, SWA)
+
+    take_steps(network, averages, 10)
+
+    assert averages.by_kind["swa"].count == 3
+    # What the report's authors met when their library copied the network for its average.
+    with pytest.raises(ValueError, match="ctypes objects containing pointers cannot be pickled"):
+        copy.deepcopy(network)
 
 
 def test_there_is_no_mean_of_snapshots_before_the_first(network):
