@@ -1,6 +1,6 @@
 """People in a picture, box and COCO keypoints of each: MoveNet MultiPose by onnxruntime."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -21,6 +21,21 @@ MIN_SCORE = 0.2
 
 MIN_CONFIDENT_KEYPOINTS = 5
 """Findings with fewer seen keypoints are mostly ghosts, whatever their score."""
+
+MAX_FOUND = 6
+"""People that the network finds in one pass at most."""
+
+SMALL_PERSON = 0.2
+"""Where people are smaller than this, over the longer side of what is looked at, ..."""
+
+MIN_TILE = 256
+"""... or too many for one pass, quarters are looked at too, if they have so many pixels a side."""
+
+MAX_DEPTH = 2
+"""How often quarters are quartered."""
+
+TILE_OVERLAP = 0.25
+"""Of neighbouring tiles, over their sides: who is cut by one is whole in another."""
 
 _STRIDE = 32
 _NUM_KEYPOINTS = len(COCO17_JOINTS)
@@ -64,8 +79,24 @@ class PersonDetector:
         Returns:
             One finding per person, surest first.
         """
-        found = [person for side in self._longest_sides for person in self._run(image, side)]
-        return merge_duplicates(person for person in found if self._is_person(person))
+        found = [self._pass(image, side) for side in self._longest_sides]
+        everybody = [person for each in found for person in each]
+        if found and _needs_tiles(image, found[-1]):
+            everybody += self._detect_in_tiles(image, MAX_DEPTH)
+        return merge_duplicates(everybody)
+
+    def _detect_in_tiles(self, image: Pixels, depth: int) -> list[Detection]:
+        """People in the quarters of a picture, and in quarters of these where they are many."""
+        everybody = []
+        for x, y, tile in _quarters(image):
+            found = self._pass(tile, self._longest_sides[-1])
+            if depth > 1 and _needs_tiles(tile, found):
+                found += self._detect_in_tiles(tile, depth - 1)
+            everybody += [_moved(person, x, y) for person in found]
+        return everybody
+
+    def _pass(self, image: Pixels, longest_side: int) -> list[Detection]:
+        return [x for x in self._run(image, longest_side) if self._is_person(x)]
 
     def _run(self, image: Pixels, longest_side: int) -> list[Detection]:
         height, width = image.shape[:2]
@@ -81,6 +112,30 @@ class PersonDetector:
 
     def _is_person(self, found: Detection) -> bool:
         return found.score >= self._min_score and found.num_confident >= MIN_CONFIDENT_KEYPOINTS
+
+
+def _needs_tiles(image: Pixels, found: Sequence[Detection]) -> bool:
+    """Whether people are too many for one pass, or so small that there may be more of them."""
+    longer_side = max(image.shape[:2])
+    if not found or longer_side < 2 * MIN_TILE:
+        return False
+    sides = [(person.bbox[2:] - person.bbox[:2]).max() for person in found]
+    return len(found) == MAX_FOUND or float(np.median(sides)) < SMALL_PERSON * longer_side
+
+
+def _quarters(image: Pixels) -> Iterator[tuple[int, int, Pixels]]:
+    """Left and upper edges of overlapping quarters, and their pixels."""
+    height, width = image.shape[:2]
+    tall, wide = (round(side * (1 + TILE_OVERLAP) / 2) for side in (height, width))
+    for y in (0, height - tall):
+        for x in (0, width - wide):
+            yield x, y, image[y : y + tall, x : x + wide]
+
+
+def _moved(person: Detection, x: int, y: int) -> Detection:
+    shift = np.array([x, y])
+    keypoints = np.concatenate([person.keypoints[:, :2] + shift, person.keypoints[:, 2:]], axis=1)
+    return person._replace(bbox=person.bbox + np.tile(shift, 2), keypoints=keypoints)
 
 
 def _to_input(image: Pixels, longest_side: int) -> tuple[NDArray[np.int32], tuple[int, int]]:

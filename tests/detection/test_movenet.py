@@ -1,7 +1,9 @@
+import cv2
 import numpy as np
 import pytest
 
 from smplcli.conventions import COCO17_JOINTS
+from smplcli.detection import movenet
 from smplcli.detection.movenet import PersonDetector
 from smplcli.files import asset
 from smplcli.images import read_image
@@ -70,3 +72,51 @@ def test_boxes_hold_the_keypoints(detector):
 
 def test_a_higher_bar_finds_fewer():
     assert PersonDetector(threads=1, min_score=1.0).detect(photo("camera.png")) == []
+
+
+def crowd():
+    """The same three people many times, each a twelfth of the picture's height."""
+    people = cv2.resize(photo("street.jpg"), None, fx=0.3, fy=0.3, interpolation=cv2.INTER_AREA)
+    return np.tile(people, (3, 3, 1))
+
+
+def test_small_people_of_a_crowd_are_found_in_tiles(monkeypatch):
+    detector = PersonDetector(threads=1, longest_sides=(512,))
+    image = crowd()
+
+    found = detector.detect(image)
+    monkeypatch.setattr(movenet, "_needs_tiles", lambda *_: False)
+    in_one_pass = detector.detect(image)
+
+    assert len(in_one_pass) <= movenet.MAX_FOUND
+    assert len(found) >= 20
+    boxes = np.stack([person.bbox for person in found])
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    assert (centres >= 0).all()
+    assert (centres <= [image.shape[1], image.shape[0]]).all()
+
+
+def test_people_in_tiles_are_where_they_are_in_the_picture(detector):
+    image = crowd()
+    height, width = image.shape[0] // 3, image.shape[1] // 3
+
+    noses = np.array([person.keypoints[NOSE, :2] for person in detector.detect(image)])
+
+    # Everybody stands at the same places in each of the nine pictures.
+    places = {tuple(place) for place in (noses % [width, height] // 8).astype(int)}
+    assert len(places) <= len(noses) / 2
+
+
+@pytest.mark.parametrize("name", ["astronaut.png", "field.jpg", "street.jpg"])
+def test_pictures_of_few_large_people_are_not_looked_at_in_tiles(name, detector, monkeypatch):
+    sizes = []
+    run = PersonDetector._run
+    monkeypatch.setattr(
+        PersonDetector,
+        "_run",
+        lambda self, image, side: sizes.append(image.shape) or run(self, image, side),
+    )
+
+    detector.detect(photo(name))
+
+    assert len(sizes) == len(movenet.LONGEST_SIDES)
