@@ -2,7 +2,7 @@
 
 ``python -m tests.benchmarks.ladder_heads DATA OUT [STEPS]``: the shipped network's backbone looks
 at every picture once, unaugmented; its last features are kept, and each head learns from them.
-That takes a tenth of the time of training whole networks, so the heads get to what they are for.
+That takes a fraction of the time of training whole networks, so heads see more people.
 DATA is a prepared synthetic data set; what is in OUT is not computed again.
 """
 
