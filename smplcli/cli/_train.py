@@ -131,7 +131,9 @@ def train(
             help="Go on by itself up to N times when a process has died.",
         ),
     ] = 0,
-    stop_at: Annotated[float | None, typer.Option(hidden=True)] = None,
+    stop_at: Annotated[
+        float | None, typer.Option(hidden=True, help="When to stop: seconds since 1970.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a network. If it was interrupted, the same command goes on from there."""

@@ -110,3 +110,18 @@ def test_pictures_pass_the_network_in_parts_of_a_process_share(processes, accumu
     recipe = Recipe(compute=ComputeConfig(accumulate=accumulate))
 
     assert part_size(recipe, processes) == size
+
+
+@pytest.mark.gpu
+def test_a_gpu_takes_steps_in_bfloat16_like_those_of_float32(tmp_path):
+    terms = {}
+    for precision in ("fp32", "auto"):
+        recipe = NO_NORMS.model_copy(update={"compute": ComputeConfig(precision=precision)})
+        run = tiny_run(tmp_path / precision, recipe=recipe)
+        run.device = GPU
+        stepper = Stepper(run, begin_state(run))
+        batch = default_collate([run.samples[0, index] for index in range(6)])
+        terms[precision] = stepper.take(0, batch).terms
+
+    assert terms["auto"] != terms["fp32"]
+    assert terms["auto"] == pytest.approx(terms["fp32"], rel=0.05)
