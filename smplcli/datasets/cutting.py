@@ -37,8 +37,8 @@ CUT_SIZE = 256
 
 Measured on sharp photographs, for samples of 224 pixels: 256 is 23 to 29 dB from a sample cut from
 the picture itself, 384, with 160 pixels of the square, 26 to 32 dB, and 512 28 to 35 dB. But 384
-takes nearly twice as many bytes and a fifth longer to prepare and to read, as frames of 3DPW are
-then decoded at half their size and not at a quarter. Who trains at 224 pixels may want it.
+takes twice as many bytes and a fifth to a third longer to prepare and to read, as frames of 3DPW
+are then decoded at half their size and not at a quarter. Who trains at 224 pixels may want it.
 """
 
 SMALLEST_SQUARE = 2.0
