@@ -34,6 +34,9 @@ _ACTIVATIONS: dict[Any, tuple[str, list[float]]] = {
 }
 """oneDNN's names and numbers of the activations that convolutions take in."""
 
+WIDE = 1024
+"""Channels from which oneDNN is slow at transposed convolutions in bf16 of few pictures."""
+
 _SUMS = (operator.add, operator.iadd, torch.add)
 
 _PADDED_BY_SIZE = "Conv2dSame"
@@ -146,6 +149,41 @@ class Convolution(nn.Module):
         return cast("Tensor", y)
 
 
+class Interleaved(nn.Module):
+    """A 4x4 convolution, transposed with stride 2, as one of 2x2 for all four kinds of pixels.
+
+    Args:
+        conv: The transposed convolution, padded by 1.
+        dtype: What it computes in.
+        activation: What comes last.
+    """
+
+    def __init__(
+        self, conv: nn.ConvTranspose2d, dtype: torch.dtype, activation: tuple[str, list[float]]
+    ) -> None:
+        super().__init__()
+        self.channels = conv.out_channels
+        plain = nn.Conv2d(conv.in_channels, 4 * self.channels, 2, padding=1, device="meta")
+        taps = torch.tensor([[3, 1], [2, 0]], device=conv.weight.device)  # even, odd pixels
+        kernel = conv.weight.detach()[:, :, taps][..., taps]  # in, out, kind, 2, kind, 2
+        plain.weight = _fixed(kernel.permute(2, 4, 1, 0, 3, 5).flatten(0, 2).contiguous())
+        bias = kernel.new_zeros(self.channels) if conv.bias is None else conv.bias.detach()
+        plain.bias = _fixed(bias.repeat(4))
+        self.convolution = Convolution(plain, dtype, activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Doubled features (B, C, 2H, 2W) of x (B, D, H, W)."""
+        height, width = x.shape[2:]
+        y: Tensor = self.convolution(x)  # each kind at all places, and one row and column too many
+        doubled = y.new_empty(len(y), self.channels, 2 * height, 2 * width)
+        doubled = doubled.to(memory_format=torch.channels_last)
+        for kind, part in enumerate(y.split(self.channels, dim=1)):
+            row, column = divmod(kind, 2)
+            values = part[:, :, row : row + height, column : column + width]
+            doubled[:, :, row::2, column::2] = values
+        return doubled
+
+
 def _fixed(tensor: Tensor) -> nn.Parameter:
     return nn.Parameter(tensor, requires_grad=False)
 
@@ -252,10 +290,13 @@ class _Rewriter:
         else:
             activation = None
         name = f"convolution_{node.name}"
-        self._net.add_submodule(name, Convolution(conv, self._dtype, activation or ("none", [])))
+        is_wide = self._dtype == torch.bfloat16 and conv.in_channels >= WIDE
+        how = self._dtype, activation or ("none", [])
+        step = Interleaved(conv, *how) if is_wide and _doubles(conv) else Convolution(conv, *how)
+        self._net.add_submodule(name, step)
         with self._net.graph.inserting_before(last):
-            step = self._net.graph.call_module(name, tuple(inputs))
-        last.replace_all_uses_with(step)
+            call = self._net.graph.call_module(name, tuple(inputs))
+        last.replace_all_uses_with(call)
 
     def _fold_norm(self, node: fx.Node, conv: nn.Conv2d | nn.ConvTranspose2d) -> None:
         user = _only_user(node)
@@ -292,6 +333,12 @@ class _Rewriter:
             return None
         module = self._module(node)
         return _ACTIVATIONS.get(node.target if module is None else type(module))
+
+
+def _doubles(conv: nn.Conv2d | nn.ConvTranspose2d) -> TypeGuard[nn.ConvTranspose2d]:
+    sizes = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups)
+    usual = sizes == ((4, 4), (2, 2), (1, 1), (1, 1), 1)
+    return isinstance(conv, nn.ConvTranspose2d) and usual and not any(conv.output_padding)
 
 
 def _only_user(node: fx.Node) -> fx.Node | None:

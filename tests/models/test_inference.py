@@ -10,7 +10,13 @@ from smplcli.errors import ConfigError
 from smplcli.models import inference
 from smplcli.models.backbones import Backbone
 from smplcli.models.config import ModelConfig
-from smplcli.models.inference import LARGE, Convolution, prepare_network, resolve_precision
+from smplcli.models.inference import (
+    LARGE,
+    Convolution,
+    Interleaved,
+    prepare_network,
+    resolve_precision,
+)
 from smplcli.models.network import build_network
 
 RECIPES = Path(inference.__file__).parent.parent / "recipes"
@@ -101,6 +107,19 @@ def test_norms_activations_and_doublings_are_gone():
     assert not left & {nn.BatchNorm2d, nn.Upsample}
     assert sum(isinstance(step.conv, nn.ConvTranspose2d) for step in steps) == 6
     assert not [call for call in calls if "interpolate" in call or "relu" in call.lower()]
+
+
+@pytest.mark.parametrize("activation", [("none", []), ("relu", [])])
+def test_interleaved_pixels_are_those_of_a_transposed_convolution(activation):
+    torch.manual_seed(0)
+    conv = nn.ConvTranspose2d(6, 5, 4, stride=2, padding=1)
+    x = torch.randn(2, 6, 3, 4)
+
+    with torch.inference_mode():
+        expected = conv(x).relu() if activation[0] == "relu" else conv(x)
+        found = Interleaved(conv, torch.float32, activation)(x)
+
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 def test_network_itself_stays_as_it_was():
