@@ -7,7 +7,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.elastic.utils import get_env_variable_or_raise
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.elastic.utils.api import get_env_variable_or_raise
+from torch.distributed.rendezvous import rendezvous
 
 from smplcli.errors import ConfigError, LostProcessError, SmplCliError
 from smplcli.training.config import Recipe
@@ -134,10 +136,10 @@ def trained_together(device: torch.device) -> Iterator[tuple[Ranks, torch.device
         device = torch.device("cuda", index)
         torch.cuda.set_device(device)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    store, number, size = next(distributed.rendezvous("env://", timeout=TIMEOUT))
+    store, number, size = next(rendezvous("env://", timeout=TIMEOUT))
     # The launcher keeps one store for all its attempts: what those before said must not be heard.
     attempt = get_env_variable_or_raise("TORCHELASTIC_RESTART_COUNT")
-    store = distributed.PrefixStore(f"attempt-{attempt}", store)
+    store = PrefixStore(f"attempt-{attempt}", store)
     distributed.init_process_group(
         backend, store=store, rank=number, world_size=size, timeout=TIMEOUT
     )
