@@ -126,23 +126,8 @@ def trained_together(device: torch.device) -> Iterator[tuple[Ranks, torch.device
     if not distributed.is_available() or not distributed.is_torchelastic_launched():
         yield Ranks(), device
         return
-    if device.type == "cuda":
-        index = distributed.get_node_local_rank()
-        if index >= torch.cuda.device_count():
-            raise ConfigError(
-                f"process {index + 1} finds {torch.cuda.device_count()} GPUs on this machine",
-                hint="Start one process per GPU, or pass --device cpu.",
-            )
-        device = torch.device("cuda", index)
-        torch.cuda.set_device(device)
-    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    store, number, size = next(rendezvous("env://", timeout=TIMEOUT))
-    # The launcher keeps one store for all its attempts: what those before said must not be heard.
-    attempt = get_env_variable_or_raise("TORCHELASTIC_RESTART_COUNT")
-    store = PrefixStore(f"attempt-{attempt}", store)
-    distributed.init_process_group(
-        backend, store=store, rank=number, world_size=size, timeout=TIMEOUT
-    )
+    device = _own_device(device)
+    _join(device)
     try:
         yield Ranks(distributed.get_rank(), distributed.get_world_size()), device
     except RuntimeError as error:
@@ -155,6 +140,32 @@ def trained_together(device: torch.device) -> Iterator[tuple[Ranks, torch.device
         ) from error
     finally:
         distributed.destroy_process_group()
+
+
+def _own_device(device: torch.device) -> torch.device:
+    """This process's GPU, or the processor."""
+    if device.type != "cuda":
+        return device
+    index = distributed.get_node_local_rank()
+    if index >= torch.cuda.device_count():
+        raise ConfigError(
+            f"process {index + 1} finds {torch.cuda.device_count()} GPUs on this machine",
+            hint="Start one process per GPU, or pass --device cpu.",
+        )
+    device = torch.device("cuda", index)
+    torch.cuda.set_device(device)
+    return device
+
+
+def _join(device: torch.device) -> None:
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    store, number, size = next(rendezvous("env://", timeout=TIMEOUT))
+    # The launcher keeps one store for all its attempts: what those before said must not be heard.
+    attempt = get_env_variable_or_raise("TORCHELASTIC_RESTART_COUNT")
+    store = PrefixStore(f"attempt-{attempt}", store)
+    distributed.init_process_group(
+        backend, store=store, rank=number, world_size=size, timeout=TIMEOUT
+    )
 
 
 def _is_loss(error: RuntimeError) -> bool:
