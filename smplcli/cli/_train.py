@@ -146,12 +146,12 @@ def train(
 
     project = find_project(data[0] if data else None)
     note(project.notice)
-    folders = training_data(project, data or [])
-    for folder in folders:
-        note(f"data: {folder}")
     settings = project.settings
     recipe = recipe or settings.train.recipe
     out = choose_run_dir(settings.paths.runs, recipe, out=out, resume=resume)
+    folders = training_data(project, data or [])
+    for folder in folders:
+        note(f"data: {folder}")
     note("run: one batch of everything" if fast_dev_run else f"run: {out}")
     if (nproc > 1 or max_restarts) and "RANK" not in os.environ:
         _launch(out, stop_at, nproc=nproc, max_restarts=max_restarts, is_trial=fast_dev_run)

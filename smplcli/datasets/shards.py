@@ -83,6 +83,7 @@ class PreparedSplit:
         """Side of a part map over that of the stored crop; both have the same centre."""
         shards = [shard for shard in manifest["shards"] if shard["split"] == name]
         self._paths = [folder / shard["name"] for shard in shards]
+        self._stamps = [_stamp(path) for path in self._paths]
         self._starts = np.cumsum([0, *(shard["count"] for shard in shards)]).tolist()
 
     def __len__(self) -> int:
@@ -105,7 +106,7 @@ class PreparedSplit:
             raise IndexError(index)
         shard = bisect_right(self._starts, index) - 1
         path, row = self._paths[shard], index - self._starts[shard]
-        arrays = _read_shard(path, self._store)
+        arrays = _read_shard(path, self._store, self._stamps[shard])
         if len(arrays["pose"]) != self._starts[shard + 1] - self._starts[shard]:
             raise UnreadableFileError(f"shard and manifest disagree on its size: {path}")
         return arrays, row
@@ -273,8 +274,13 @@ def write_shard(path: Path, samples: Sequence[PreparedSample]) -> None:
     write_npz(path, pack_samples(samples), compressed=COMPRESSED)
 
 
+def _stamp(path: Path) -> tuple[Path, int]:
+    """What tells a file from another that had its name, in another folder or before."""
+    return path.absolute(), path.stat().st_mtime_ns
+
+
 @lru_cache(maxsize=OPEN_SHARDS)
-def _read_shard(path: Path, store: Store) -> dict[str, np.ndarray]:
+def _read_shard(path: Path, store: Store, stamp: tuple[Path, int]) -> dict[str, np.ndarray]:  # noqa: ARG001 - of the cache
     """Arrays of a shard; its crops stay on disk until they are looked at."""
     is_raw = store == "raw"
     arrays = read_arrays(path, () if is_raw else (JPEG_OFFSETS,))

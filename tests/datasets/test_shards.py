@@ -35,6 +35,14 @@ def test_samples_come_back_in_order_across_shards(folder, pictures):
     assert [split[k].imgname for k in range(len(split))] == [p.imgname for p in pictures]
 
 
+def test_a_data_set_that_replaced_another_of_its_name_is_read(folder, pictures):
+    assert open_prepared(folder, "train")[0].imgname == pictures[0].imgname
+
+    write_shard(folder / "train-00000.npz", pictures[2::-1])
+
+    assert open_prepared(folder, "train")[0].imgname == pictures[2].imgname
+
+
 def test_labels_come_back_as_they_were(folder, pictures):
     sample = open_prepared(folder, "train")[4]
 
