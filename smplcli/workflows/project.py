@@ -172,16 +172,29 @@ def _parse_root(text: str) -> tuple[str, Path]:
 def data_set(project: Project, given: Path | None = None) -> Path:
     """The prepared data set to work on: the newest in the folder given, else of the project.
 
+    MPII, whose people have no bodies to compare with, is taken only where there is nothing else.
+
     Raises:
         MissingFileError: The folder given does not exist, or no data set is there.
     """
     folder = given or project.settings.paths.data
-    newest = _newest(data_sets(folder))
+    found = data_sets(folder)
+    newest = _newest([manifest for manifest in found if _has_bodies(manifest)] or found)
     if newest is not None:
         return newest.parent
     if given is not None and not given.exists():
         raise MissingFileError(f"data set not found: {given}", hint=_first("prepare"))
     raise MissingFileError(f"no prepared data set in: {folder}", hint=_first("prepare"))
+
+
+def _has_bodies(manifest: Path) -> bool:
+    from smplcli.files import read_json  # noqa: PLC0415 - numpy is too slow for a line of status
+
+    try:
+        content = read_json(manifest)
+    except UnreadableFileError:
+        return True
+    return not (isinstance(content, dict) and content.get("source") == "mpii")
 
 
 def data_sets(folder: Path) -> list[Path]:

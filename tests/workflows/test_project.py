@@ -165,6 +165,14 @@ def test_the_newest_data_set_is_used():
     assert data_set(find_project()) == Path("data/prepared/a")
 
 
+def test_a_data_set_with_bodies_is_used_rather_than_newer_mpii():
+    touch("data/prepared/3dpw-1/manifest.json")
+    touch("data/prepared/mpii-1/manifest.json").write_text('{"source": "mpii"}')
+
+    assert data_set(find_project()) == Path("data/prepared/3dpw-1")
+    assert data_set(find_project(), Path("data/prepared/mpii-1")) == Path("data/prepared/mpii-1")
+
+
 def test_a_data_set_or_the_folder_around_it_can_be_named():
     touch("some/set/manifest.json")
 
