@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import struct
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import IO, Any, BinaryIO, Literal, cast
+from typing import IO, Any, BinaryIO, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.lib import format as npy
@@ -29,6 +30,9 @@ MAX_JSON_BYTES = 256 << 20
 
 ZIP_HEADER_SIZE, ZIP_NAME_LENGTH_AT = 30, 26
 """Of a zip member's local header (PKWARE's APPNOTE, 4.3.7), before its name and extra field."""
+
+READ_SIZE = 1 << 20
+"""Bytes of a file that is gone through a piece at a time."""
 
 TEMPORARY_PREFIX = ".writing-"
 """What files are called before they are whole; those of a killed process stay behind."""
@@ -217,6 +221,94 @@ def _read_header(
     return shape, is_fortran, dtype
 
 
+class StoredArray(NamedTuple):
+    """An array of N rows left on disk."""
+
+    path: Path
+    offset: int
+    """Bytes before its first number."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    is_fortran: bool
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Some of its rows, in memory; only one where it is a bare value."""
+        shape = self.shape or (1,)
+        if prod(shape) * self.dtype.itemsize == 0:
+            return np.empty(shape, self.dtype)[start:stop]
+        order: Literal["F", "C"] = "F" if self.is_fortran else "C"
+        # Mapped anew each time, as pages that were looked at count as long as they are mapped.
+        mapped = np.memmap(self.path, self.dtype, "r", self.offset, shape, order)
+        return np.array(mapped[start:stop])
+
+
+def store_npz(
+    path: Path, keys: Collection[str], unpacked: Path, *, max_bytes: int = MAX_NPZ_BYTES
+) -> dict[str, StoredArray]:
+    """Arrays of an npz file that stay on disk, checked for damage as `read_npz` does.
+
+    Args:
+        path: The npz file.
+        keys: Names of the arrays, all of which must be there.
+        unpacked: Folder that those which are compressed are unpacked to.
+        max_bytes: Refuse to expand more than this.
+
+    Raises:
+        MissingFileError: There is no such file.
+        UnreadableFileError: It is no npz, is damaged, or lacks a key.
+        HostileFileError: It holds Python objects, or expands to more than ``max_bytes``.
+        ResourceError: The disk is full.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"file not found: {path}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {
+                info.filename.removesuffix(".npy"): info
+                for info in archive.infolist()
+                if info.filename.endswith(".npy")
+            }
+            wanted = _select(path, members, keys)
+            _check_size(path, wanted, max_bytes)
+            return {
+                name: _store_member(path, archive, info, unpacked / str(place))
+                for place, (name, info) in enumerate(wanted.items())
+            }
+    except (HostileFileError, UnreadableFileError, ResourceError):
+        raise
+    except Exception as error:  # as above
+        raise UnreadableFileError(
+            f"not a readable npz file: {path}", hint="Write or copy the file again."
+        ) from error
+
+
+def _store_member(
+    path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, unpacked: Path
+) -> StoredArray:
+    with archive.open(info) as stream:
+        shape, is_fortran, dtype = _read_header(path, stream, info)
+        header_size = stream.tell()
+    with archive.open(info) as stream:
+        if info.compress_type == zipfile.ZIP_STORED:
+            while stream.read(READ_SIZE):  # the last read compares the checksum
+                pass
+            start = _start_of(path, info)
+        else:
+            start, path = 0, unpacked
+            with atomic_write(path) as file:
+                shutil.copyfileobj(stream, file, READ_SIZE)
+    return StoredArray(path, start + header_size, shape, dtype, is_fortran)
+
+
+def _start_of(path: Path, info: zipfile.ZipInfo) -> int:
+    """Where a member's bytes start in its file."""
+    with path.open("rb") as file:
+        file.seek(info.header_offset + ZIP_NAME_LENGTH_AT)
+        name_length, extra_length = struct.unpack("<HH", file.read(4))
+    return int(info.header_offset + ZIP_HEADER_SIZE + name_length + extra_length)
+
+
 def map_npz(path: Path, key: str) -> np.ndarray:
     """One array of an npz, left on disk until it is looked at, and then not checked for damage.
 
@@ -240,10 +332,7 @@ def map_npz(path: Path, key: str) -> np.ndarray:
             info = _select(path, members, [f"{key}.npy"])[f"{key}.npy"]
             if info.compress_type != zipfile.ZIP_STORED:
                 return _read_member(path, archive, info)
-            file.seek(info.header_offset + ZIP_NAME_LENGTH_AT)
-            name_length, extra_length = struct.unpack("<HH", file.read(4))
-            start = info.header_offset + ZIP_HEADER_SIZE + name_length + extra_length
-            file.seek(start)
+            file.seek(_start_of(path, info))
             shape, is_fortran, dtype = _read_header(path, file, info)
             if prod(shape) == 0:
                 return np.empty(shape, dtype)

@@ -1,11 +1,13 @@
 """What a reader of raw data hands on: pictures, and what is known about the people in them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from smplcli.types import Floats, Ints
+
+T = TypeVar("T")
 
 
 class Person(NamedTuple):
@@ -89,6 +91,16 @@ class Dropped(NamedTuple):
     """Whether something is wrong with the data, rather than left out by the data set's rules."""
 
 
+@dataclass(frozen=True, slots=True)
+class Remade(Generic[T]):
+    """Items that are made anew at each walk over them, so that nobody has to keep them."""
+
+    walk: Callable[[], Iterator[T]]
+
+    def __iter__(self) -> Iterator[T]:
+        return self.walk()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawSet:
     """A raw data set, read except for its pictures."""
@@ -96,10 +108,14 @@ class RawSet:
     source: str
     """``3dpw``, ``mpii``, ``eth`` or ``spin``."""
 
-    pictures: Sequence[Picture]
-    """In an order that only depends on the data; people of one picture in order of their ids."""
+    pictures: Iterable[Picture]
+    """In an order that only depends on the data; people of one picture in order of their ids.
 
-    dropped: Sequence[Dropped] = ()
+    They may be walked over again and again, and not be kept: there may be any number."""
+
+    dropped: Iterable[Dropped] = ()
+    """Likewise."""
+
     sequences: Mapping[str, Mapping[str, SequenceSize]] = field(default_factory=dict)
     """By split and name, for video data."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from smplcli.datasets.annotations import RawSet
 from smplcli.datasets.listing import subfolders, what_is_there
 from smplcli.datasets.spin import TableReader, split_of
-from smplcli.datasets.spin_files import is_spin_file, read_spin_file
+from smplcli.datasets.spin_files import SpinFile, is_spin_file
 from smplcli.errors import MissingFileError
 
 LABEL_FOLDER, IMAGE_FOLDER = "dataset_extras", "dataset_folders"
@@ -53,15 +53,16 @@ def read_eth(root: Path) -> RawSet:
             notes.append(f"{path.name} is left out: there is no {IMAGE_FOLDER}/{dataset}.")
             continue
         split = split_of(path)
-        reader.add(read_spin_file(path), split=split, images=images)
+        reader.add(SpinFile(path), split=split, images=images)
         published[split] += PUBLISHED.get(path.stem, 0)
     absent = [name for name in PUBLISHED if not (folder / LABEL_FOLDER / f"{name}.npz").exists()]
     if absent:
         notes.append(f"Not all of the course's labels are there. Missing: {', '.join(absent)}.")
+    pictures, dropped = reader.read()
     return RawSet(
         source="eth",
-        pictures=reader.pictures,
-        dropped=reader.dropped,
+        pictures=pictures,
+        dropped=dropped,
         notes=notes,
         published=+published,
     )

@@ -5,17 +5,20 @@ Source:
     what their data loaders read.
 """
 
+import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import NamedTuple
+from weakref import finalize
 
 import numpy as np
 
 from smplcli.conventions import NUM_BETAS, NUM_JOINTS, OPENPOSE25_JOINTS, SCALE_PIXELS
 from smplcli.conventions import SPIN24_JOINTS as JOINTS
 from smplcli.errors import MissingFileError, UnreadableFileError
-from smplcli.files import read_npz
+from smplcli.files import StoredArray, store_npz
 from smplcli.types import Floats
 
 NEEDED = ("imgname", "center", "scale")
@@ -94,17 +97,40 @@ def is_spin_file(path: Path) -> bool:
     return set(NEEDED) <= _names(path)
 
 
-def read_spin_file(path: Path) -> SpinTable:
-    """Read one file.
+class SpinFile:
+    """One file, whose labels stay on disk and are read some rows at a time.
 
     Raises:
         MissingFileError: There is no such file.
         UnreadableFileError: It is no npz, lacks names or squares, or has labels of another shape.
         HostileFileError: It holds Python objects in place of labels.
+        ResourceError: It is compressed, and there is no room to unpack it.
     """
-    names = _names(path)
-    arrays = read_npz(path, keys=[*NEEDED, *(key for key in OPTIONAL if key in names)])
-    return _Columns(path, arrays).table()
+
+    def __init__(self, path: Path) -> None:
+        names = _names(path)
+        keys = [*NEEDED, *(key for key in OPTIONAL if key in names)]
+        unpacked = Path(mkdtemp(prefix="smplcli-"))
+        finalize(self, shutil.rmtree, unpacked, ignore_errors=True)
+        self._path, self._arrays = path, store_npz(path, keys, unpacked)
+        self._count = (self._arrays["imgname"].shape or (1,))[0]
+        self.table(0, 1)  # refuses other shapes before anything is done
+
+    def __len__(self) -> int:
+        return self._count
+
+    def table(self, start: int, stop: int) -> SpinTable:
+        """Labels of some rows."""
+        return self._columns(start, stop).table()
+
+    def imgnames(self, start: int, stop: int) -> list[str]:
+        """Only the names of pictures of some rows."""
+        return self._columns(start, stop, ("imgname",)).texts("imgname")
+
+    def _columns(self, start: int, stop: int, keys: Collection[str] | None = None) -> "_Columns":
+        stored = self._arrays if keys is None else {key: self._arrays[key] for key in keys}
+        arrays = {key: array.rows(start, stop) for key, array in stored.items()}
+        return _Columns(self._path, arrays, stored)
 
 
 def _names(path: Path) -> set[str]:
@@ -120,15 +146,18 @@ def _names(path: Path) -> set[str]:
 class _Columns:
     """Arrays of one file, checked as they are taken."""
 
-    def __init__(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-        self._path, self._arrays = path, arrays
-        self._count = len(np.atleast_1d(arrays["imgname"]))
+    def __init__(
+        self, path: Path, arrays: Mapping[str, np.ndarray], stored: Mapping[str, StoredArray]
+    ) -> None:
+        self._path, self._arrays, self._stored = path, arrays, stored
+        self._total = (stored["imgname"].shape or (1,))[0]
+        self._count = len(arrays["imgname"])
 
     def table(self) -> SpinTable:
         pose = self._first(POSE_KEYS, (3 * NUM_JOINTS,))
         shape = self._first(("shape", "betas"), (NUM_BETAS,))
         return SpinTable(
-            imgname=self._texts("imgname"),
+            imgname=self.texts("imgname"),
             center=self._numbers("center", (2,)),
             scale=self._scale(),
             gender=self._genders(),
@@ -146,9 +175,9 @@ class _Columns:
         hint = None
         if key in POSE_KEYS:
             hint = "Give poses of SMPL, 72 numbers; those of SMPL-X or SMPL-H are longer."
-        array = self._arrays[key]
+        array = self._stored[key]
         return UnreadableFileError(
-            f"{key} must be numbers of shape {(self._count, *wanted)}, "
+            f"{key} must be numbers of shape {(self._total, *wanted)}, "
             f"got {array.dtype} {array.shape}: {self._path}",
             hint=hint,
         )
@@ -156,7 +185,7 @@ class _Columns:
     def _numbers(self, key: str, shape: tuple[int, ...]) -> Floats:
         """(N, *shape) float64; longer last axes of shapes are cut, other forms reshaped."""
         array = self._arrays[key]
-        if array.dtype.kind not in "fiub" or array.shape[:1] != (self._count,):
+        if array.dtype.kind not in "fiub" or self._stored[key].shape[:1] != (self._total,):
             raise self._error(key, shape)
         if key in ("shape", "betas") and array.ndim == 2:
             array = array[:, :NUM_BETAS]
@@ -172,17 +201,16 @@ class _Columns:
 
     def _scale(self) -> Floats:
         """Files of 4D-Humans have the box's width and height, or its side, in pixels."""
-        array = self._arrays["scale"]
-        if array.shape == (self._count, 2):
+        if self._stored["scale"].shape == (self._total, 2):
             return np.asarray(self._numbers("scale", (2,)).max(axis=1) / SCALE_PIXELS)
         scale = self._numbers("scale", ())
         is_pixels = any(key in self._arrays for key in MARKS_OF_HMR2)
         return scale / SCALE_PIXELS if is_pixels else scale
 
-    def _texts(self, key: str) -> list[str]:
+    def texts(self, key: str) -> list[str]:
         """Text of either kind, or numbers as text."""
-        array = np.atleast_1d(self._arrays[key])
-        if array.shape != (self._count,):
+        array = self._arrays[key]
+        if (self._stored[key].shape or (1,)) != (self._total,):
             raise self._error(key, ())
         if array.dtype.kind == "S":
             return [bytes(text).decode("utf-8", "surrogateescape") for text in array.tolist()]
@@ -191,7 +219,7 @@ class _Columns:
     def _genders(self) -> list[str]:
         if "gender" not in self._arrays:
             return ["n"] * self._count
-        initials = [text[:1].lower() for text in self._texts("gender")]
+        initials = [text[:1].lower() for text in self.texts("gender")]
         return [initial if initial in ("m", "f") else "n" for initial in initials]
 
     def _has_smpl(self, *, is_there: bool) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Many independent pieces of work in several processes, by any backend that joblib knows."""
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib import import_module
 from typing import Any, Generic, Literal, TypeVar
@@ -24,8 +24,9 @@ TIMEOUT = 1800.0
 
 def run_tasks(
     function: Callable[[T], Result],
-    tasks: Sequence[T],
+    tasks: Iterable[T],
     *,
+    count: int,
     jobs: int | None = None,
     backend: Backend = "loky",
     progress: Progress,
@@ -35,7 +36,8 @@ def run_tasks(
 
     Args:
         function: What to do; it must be found by its name from another process.
-        tasks: What to do it with.
+        tasks: What to do it with; each is made when its turn is near.
+        count: How many there are.
         jobs: Processes; as many as there are cores if not said.
         backend: ``loky`` for processes of this machine, ``dask`` for the cluster that dask is set
             up for, or one of this machine, ``ray`` likewise.
@@ -49,17 +51,24 @@ def run_tasks(
         ConfigError: The backend is not installed.
         ResourceError: A process died, mostly for want of memory, or hangs.
     """
-    count = jobs or cpu_count()
+    num_jobs, faults = jobs or cpu_count(), list[Exception]()
+
+    def calls() -> Iterator[Any]:
+        try:
+            for task in tasks:
+                yield delayed(_alone)(function, task)
+        except Exception as error:  # noqa: BLE001 (joblib loses errors of the thread that asks)
+            faults.append(error)
+
     with ExitStack() as stack:
-        stack.enter_context(_backend(backend, count))
+        stack.enter_context(_backend(backend, num_jobs))
         # Ray's pool hands results out only when all of them are there.
         return_as = "list" if backend == "ray" else "generator_unordered"
         # One job runs in this process, which nothing can time out.
-        timeout = TIMEOUT if count > 1 else None
-        pool = Parallel(n_jobs=count, return_as=return_as, timeout=timeout)
+        timeout = TIMEOUT if num_jobs > 1 else None
+        pool = Parallel(n_jobs=num_jobs, return_as=return_as, timeout=timeout)
         try:
-            done = pool(delayed(_alone)(function, task) for task in tasks)
-            yield from progress(_Sized(done, len(tasks)), label)
+            yield from progress(_Sized(pool(calls()), count), label)
         except (TimeoutError, multiprocessing.TimeoutError) as error:
             raise ResourceError(
                 f"no process has got anything done for {TIMEOUT:.0f} s",
@@ -72,6 +81,8 @@ def run_tasks(
                     hint="Free memory or pass a smaller --jobs, and run the same command again.",
                 ) from error
             raise
+    if faults:
+        raise faults[0]
 
 
 _DEATHS = ("KilledWorker", "WorkerCrashedError", "ActorDiedError", "RayActorError")

@@ -1,7 +1,8 @@
 """From a raw data set to a prepared one: crops and labels in shards, and a manifest."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from time import monotonic
@@ -46,6 +47,11 @@ class _Shard(NamedTuple):
     @property
     def name(self) -> str:
         return f"{self.split}-{self.number:05d}.npz"
+
+
+class _Listed(NamedTuple):
+    split: str
+    num_pictures: int
 
 
 def prepare(
@@ -93,43 +99,59 @@ def prepare(
     if dry_run:
         return look_only(raw, out, options)
     plan = describe_plan(raw, options, bodies)
-    shards = list(_split_up(raw.pictures))
+    shards = _list_shards(raw.pictures)
     work = partial(_prepare_shard, out, options, body)
     with claim(out, plan, overwrite=overwrite):
-        missing = [shard for shard in shards if not (out / shard.name).exists()]
+        missing = {name for name in shards if not (out / name).exists()}
         start = monotonic()
+        tasks = (shard for shard in _split_up(raw.pictures) if shard.name in missing)
         for _ in run_tasks(
-            work, missing, jobs=jobs, backend=backend, progress=progress, label=source
+            work,
+            tasks,
+            count=len(missing),
+            jobs=jobs,
+            backend=backend,
+            progress=progress,
+            label=source,
         ):
             pass
         seconds = monotonic() - start
-        num_read = sum(len(shard.pictures) for shard in missing)
+        num_read = sum(shards[name].num_pictures for name in missing)
         return finish_set(
             raw,
             out,
             options,
             plan,
             bodies=bodies,
-            shards={shard.name: shard.split for shard in shards},
+            shards={name: shard.split for name, shard in shards.items()},
             resumed_shards=len(shards) - len(missing),
             images_per_second=num_read / seconds if num_read else None,
         )
 
 
-def _split_up(pictures: Sequence[Picture]) -> Iterator[_Shard]:
+def _list_shards(pictures: Iterable[Picture]) -> dict[str, _Listed]:
+    """Shards by name, in the order of the first pictures of their splits."""
+    splits = list(dict.fromkeys(picture.split for picture in pictures))
+    listed = {
+        shard.name: _Listed(shard.split, len(shard.pictures)) for shard in _split_up(pictures)
+    }
+    return dict(sorted(listed.items(), key=lambda item: splits.index(item[1].split)))
+
+
+def _split_up(pictures: Iterable[Picture]) -> Iterator[_Shard]:
     """Pictures in their order, as few per shard as hold its people."""
-    for split in dict.fromkeys(picture.split for picture in pictures):
-        number, size, some = 0, 0, list[Picture]()
-        for picture in pictures:
-            if picture.split != split:
-                continue
-            some.append(picture)
-            size += len(picture.people)
-            if size >= SHARD_SIZE:
-                yield _Shard(split, number, tuple(some))
-                number, size, some = number + 1, 0, []
-        if some:
-            yield _Shard(split, number, tuple(some))
+    some = defaultdict[str, list[Picture]](list)
+    numbers, sizes = Counter[str](), Counter[str]()
+    for picture in pictures:
+        split = picture.split
+        some[split].append(picture)
+        sizes[split] += len(picture.people)
+        if sizes[split] >= SHARD_SIZE:
+            yield _Shard(split, numbers[split], tuple(some.pop(split)))
+            numbers[split] += 1
+            sizes[split] = 0
+    for split, last in some.items():
+        yield _Shard(split, numbers[split], tuple(last))
 
 
 def _prepare_shard(out: Path, options: PrepareOptions, body: Path | None, shard: _Shard) -> None:

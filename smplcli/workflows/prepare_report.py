@@ -2,9 +2,11 @@
 
 import hashlib
 import json
-from collections import Counter
+from array import array
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +183,7 @@ def finish_set(
     tally, entries, incomplete, unknown = _Tally(raw), [], [], 0
     for name, split in shards.items():
         arrays = read_npz(out / name, keys=["imgname", "part_map", DROPPED])
-        dropped = [Dropped(*entry) for entry in json.loads(str(arrays[DROPPED]))]
+        dropped = _dropped_by(arrays)
         if any(who.is_failure for who in dropped):
             incomplete.append(out / name)
         tally.drop(dropped)
@@ -189,7 +191,8 @@ def finish_set(
         unknown += int((arrays["part_map"][:, 0, 0] == UNKNOWN_PART).sum())
         tally.keep(split, names)
         entries.append(_describe_shard(out / name, split, len(names)))
-    _write_errors(out, tally.dropped)
+    lost = (who for path in incomplete for who in _dropped_by(read_npz(path, keys=[DROPPED])))
+    _write_errors(out, (who for who in chain(raw.dropped, lost) if who.is_failure))
     if options.parts:
         notes = [*_part_notes(bodies, unknown, tally), *_place_notes(raw.pictures)]
         raw = replace(raw, notes=[*raw.notes, *notes])
@@ -207,6 +210,10 @@ def finish_set(
     )
 
 
+def _dropped_by(shard: Mapping[str, np.ndarray]) -> list[Dropped]:
+    return [Dropped(*entry) for entry in json.loads(str(shard[DROPPED]))]
+
+
 def _part_notes(bodies: Mapping[str, BodyModel], unknown: int, tally: "_Tally") -> Iterator[str]:
     if unknown < tally.kept.total():
         if any(body.is_demo for body in bodies.values()):
@@ -218,7 +225,7 @@ def _part_notes(bodies: Mapping[str, BodyModel], unknown: int, tally: "_Tally") 
 
 
 def _place_notes(pictures: Iterable[Picture]) -> Iterator[str]:
-    people = [person for picture in pictures for person in picture.people]
+    people = (person for picture in pictures for person in picture.people)
     count = sum(person.pose is not None and person.transl is None for person in people)
     if count:
         yield (
@@ -262,14 +269,14 @@ def _manifest(
     }
 
 
-def _write_errors(out: Path, dropped: Iterable[Dropped]) -> None:
+def _write_errors(out: Path, failed: Iterator[Dropped]) -> None:
     """List what failed, a JSON object per line; no file if nothing did."""
-    failed = [who for who in dropped if who.is_failure]
-    if not failed:
+    first = next(failed, None)
+    if first is None:
         (out / ERRORS_FILE).unlink(missing_ok=True)
         return
     with atomic_write(out / ERRORS_FILE) as file:
-        for who in failed:
+        for who in chain([first], failed):
             line = {key: value for key, value in who._asdict().items() if key != "is_failure"}
             file.write(json.dumps(line).encode() + b"\n")  # a name may hold bytes of no alphabet
 
@@ -278,18 +285,29 @@ class _Tally:
     """Counts people of splits; starts with those that the reader left out."""
 
     def __init__(self, raw: RawSet) -> None:
-        self.dropped = list(raw.dropped)
+        self.dropped = Counter[tuple[str, str]]()
+        """By split and reason."""
+
+        self.failed = Counter[str]()
         self.kept = Counter[str]()
-        self.frames: dict[str, set[str]] = {}
+        self._frames: defaultdict[str, array[int]] = defaultdict(lambda: array("q"))
+        self.drop(raw.dropped)
 
     def keep(self, split: str, imgnames: Sequence[str]) -> None:
         """Count people that are kept, one for each name."""
         self.kept[split] += len(imgnames)
-        self.frames.setdefault(split, set()).update(imgnames)
+        # 64 bits of each name, by which a million of them differ, take a tenth of its memory.
+        self._frames[split].extend({hash(imgname) for imgname in imgnames})
 
     def drop(self, dropped: Iterable[Dropped]) -> None:
         """Count people that are not."""
-        self.dropped += dropped
+        for who in dropped:
+            self.dropped[who.split, who.reason] += 1
+            self.failed[who.split] += who.is_failure
+
+    def num_frames(self, split: str) -> int:
+        """Pictures that the people kept are in."""
+        return len(np.unique(np.array(self._frames[split])))
 
 
 def _report(
@@ -300,7 +318,7 @@ def _report(
     *,
     is_dry_run: bool = False,
 ) -> PrepareReport:
-    splits = [*tally.kept, *(who.split for who in tally.dropped)]
+    splits = [*tally.kept, *(split for split, _ in tally.dropped)]
     return PrepareReport(
         source=raw.source,
         out=out,
@@ -312,11 +330,11 @@ def _report(
 
 
 def _count(raw: RawSet, tally: _Tally, split: str) -> SplitCounts:
-    dropped = [who for who in tally.dropped if who.split == split]
+    dropped = {reason: count for (of, reason), count in tally.dropped.items() if of == split}
     return SplitCounts(
         kept=tally.kept[split],
-        frames=len(tally.frames.get(split, ())),
-        dropped=dict(sorted(Counter(who.reason for who in dropped).items())),
-        failed=sum(who.is_failure for who in dropped),
+        frames=tally.num_frames(split),
+        dropped=dict(sorted(dropped.items())),
+        failed=tally.failed[split],
         published=raw.published.get(split),
     )

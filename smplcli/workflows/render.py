@@ -172,7 +172,9 @@ def _draw(
     progress: Progress,
 ) -> None:
     draw = partial(_render_shard, out, supplies)
-    for _ in run_tasks(draw, shards, jobs=jobs, progress=progress, label="render"):
+    for _ in run_tasks(
+        draw, shards, count=len(shards), jobs=jobs, progress=progress, label="render"
+    ):
         pass
 
 

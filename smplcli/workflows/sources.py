@@ -1,13 +1,13 @@
 """Raw data sets: which there are, and how their labels are read."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from smplcli.body.files import load_body
 from smplcli.body.model import BodyModel
-from smplcli.datasets.annotations import Picture, RawSet
+from smplcli.datasets.annotations import Dropped, Picture, RawSet, Remade
 from smplcli.datasets.cutting import CUT_SIZE
 from smplcli.datasets.eth import read_eth
 from smplcli.datasets.mpii import read_mpii
@@ -132,22 +132,29 @@ def read_raw(
 
 def choose(raw: RawSet, options: PrepareOptions) -> RawSet:
     """The splits and as many people as were asked for."""
-    pictures = [picture for picture in raw.pictures if picture.split in options.splits]
-    dropped = [who for who in raw.dropped if who.split in options.splits]
     published = {k: v for k, v in raw.published.items() if k in options.splits}
     sequences = {k: v for k, v in raw.sequences.items() if k in options.splits}
+    dropped: Iterable[Dropped] = Remade(
+        lambda: (who for who in raw.dropped if who.split in options.splits)
+    )
     if options.limit is not None:
-        pictures, dropped, published = list(_first(pictures, options.limit)), [], {}
+        dropped, published = (), {}
     return replace(
-        raw, pictures=pictures, dropped=dropped, sequences=sequences, published=published
+        raw,
+        pictures=Remade(lambda: _first(raw.pictures, options)),
+        dropped=dropped,
+        sequences=sequences,
+        published=published,
     )
 
 
-def _first(pictures: Sequence[Picture], limit: int) -> Iterator[Picture]:
-    """Pictures with the first people of each split."""
-    left = dict.fromkeys((picture.split for picture in pictures), limit)
+def _first(pictures: Iterable[Picture], options: PrepareOptions) -> Iterator[Picture]:
+    """Pictures of the chosen splits, with the first people of each."""
+    left = dict.fromkeys(options.splits, options.limit)
     for picture in pictures:
-        people = picture.people[: left[picture.split]]
-        left[picture.split] -= len(people)
-        if people:
+        limit = left.get(picture.split, 0)
+        if limit is None:
+            yield picture
+        elif people := picture.people[:limit]:
+            left[picture.split] = limit - len(people)
             yield picture._replace(people=people)

@@ -103,7 +103,7 @@ def test_labels_without_their_images_folder_are_left_out_and_said_so(tmp_path):
     raw = read_eth(folder)
 
     assert len(samples(raw, "train")) == 2
-    assert raw.dropped == []
+    assert list(raw.dropped) == []
     assert "mpii_train_eft.npz is left out" in " ".join(raw.notes)
 
 
@@ -123,7 +123,7 @@ def test_folder_above_or_below_will_do(tmp_path, part):
     folder = course(tmp_path / "data")
     given = {"": folder, "..": tmp_path}.get(part, folder / part)
 
-    assert len(read_eth(given).pictures) == 8
+    assert len(list(read_eth(given).pictures)) == 8
 
 
 def test_wrong_root_says_what_was_expected_and_what_was_found(tmp_path):

@@ -323,7 +323,11 @@ def _hang(_):
 @pytest.mark.skipif(os.name != "posix", reason="kills by signal")
 def test_the_death_of_a_process_says_what_to_do():
     with pytest.raises(ResourceError, match="a working process was ended") as caught:
-        list(parallel.run_tasks(_die, [1, 2], jobs=2, progress=lambda items, _: items, label="x"))
+        list(
+            parallel.run_tasks(
+                _die, [1, 2], count=2, jobs=2, progress=lambda items, _: items, label="x"
+            )
+        )
 
     assert "run the same command again" in caught.value.hint
 
@@ -332,7 +336,11 @@ def test_a_process_that_hangs_is_noticed(monkeypatch):
     monkeypatch.setattr(parallel, "TIMEOUT", 0.5)
 
     with pytest.raises(ResourceError, match="no process has got anything done for 0"):
-        list(parallel.run_tasks(_hang, [1, 2], jobs=2, progress=lambda items, _: items, label="x"))
+        list(
+            parallel.run_tasks(
+                _hang, [1, 2], count=2, jobs=2, progress=lambda items, _: items, label="x"
+            )
+        )
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits the size of files")
