@@ -39,7 +39,9 @@ BACKGROUND = -1
 _FACE_BITS = 32
 _DEPTH_WORD = 1 if sys.byteorder == "little" else 0
 _FACE_MASK = (1 << _FACE_BITS) - 1
-_EMPTY = (0x7F800000 << _FACE_BITS) | _FACE_MASK  # 0x7F800000 are the bits of infinity
+
+EMPTY = (0x7F800000 << _FACE_BITS) | _FACE_MASK  # 0x7F800000 are the bits of infinity
+"""The key of a pixel where no face is seen."""
 
 
 class Fragments(NamedTuple):
@@ -139,7 +141,7 @@ def find_visible(points: Tensor, faces: Tensor, size: tuple[int, int]) -> Visibl
     if faces.ndim != 2 or faces.shape[-1] != 3:
         raise ShapeError(f"faces must be (F, 3), got {tuple(faces.shape)}")
     triangles = _triangles_in_view(points, faces, size)
-    keys = torch.full((len(points) * size[0] * size[1],), _EMPTY, device=points.device)
+    keys = torch.full((len(points) * size[0] * size[1],), EMPTY, device=points.device)
     for start, chunk in _chunks(triangles):
         _draw(keys, chunk, start, size)
     return Visible(keys, triangles, size)
@@ -162,6 +164,55 @@ def resolve(visible: Visible, pixels: Tensor) -> tuple[Tensor, Tensor]:
     y = _take(triangles.y, winner) - pixels // width % height * SUBPIXELS
     weights = _edge_functions(x, y)[2] * _take(triangles.inverse_depth, winner)
     return _take(triangles.face, winner), (weights / weights.sum(0)).float()
+
+
+def slopes(visible: Visible, faces: Tensor, values: Tensor) -> Tensor:
+    """Prepare values of vertices for ``interpolate``.
+
+    Args:
+        visible: The nearest faces, of a single image.
+        faces: (F, 3) int64, as they were drawn.
+        values: (V, C) float32.
+
+    Returns:
+        (N, 3 C + 2) float32 for the faces in view: the values at the first corner and their
+        change for a pixel to the right and for one down, all over the depth, in which they are
+        linear, then x and y of that corner, pixels.
+    """
+    triangles = visible.triangles
+    corners = _take(faces.T, triangles.face)
+    slope_x, slope_y, _ = _edge_functions(triangles.x, triangles.y)
+    weight = triangles.inverse_depth / triangles.area * SUBPIXELS
+    spread = values.index_select(0, corners.flatten()).view(3, -1, values.shape[1])
+    steps = [
+        torch.linalg.vecdot((slope * weight).float()[..., None], spread, dim=0)
+        for slope in (slope_x, slope_y)
+    ]
+    start = spread[0] * triangles.inverse_depth[0, :, None].float()
+    corner = torch.stack([triangles.x[0], triangles.y[0]], dim=1) / SUBPIXELS
+    return torch.cat([start, *steps, corner.float()], dim=1)
+
+
+def interpolate(visible: Visible, pixels: Tensor, planes: Tensor) -> Tensor:
+    """Values at some pixels, cheaper than by ``resolve`` and exact enough for colours.
+
+    Args:
+        visible: The nearest faces, of a single image.
+        pixels: (N,) int64 positions in the flattened image, none in the background.
+        planes: (M, 3 C + 2) from ``slopes``.
+
+    Returns:
+        (N, C) float32, perspective-correct.
+    """
+    keys = _take(visible.keys, pixels)
+    depth = keys.view(torch.int32)[_DEPTH_WORD::2].contiguous().view(torch.float32)
+    plane = planes.index_select(0, keys & _FACE_MASK)
+    count = planes.shape[1] // 3
+    row = torch.div(pixels, visible.size[1], rounding_mode="floor")
+    across = (pixels - row * visible.size[1]).float() - plane[:, -2]
+    values = plane[:, :count].addcmul(plane[:, count : 2 * count], across[:, None])
+    values.addcmul_(plane[:, 2 * count : 3 * count], (row.float() - plane[:, -1])[:, None])
+    return values.mul_(depth[:, None])
 
 
 def _triangles_in_view(points: Tensor, faces: Tensor, size: tuple[int, int]) -> _Triangles:
