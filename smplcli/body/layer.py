@@ -22,6 +22,9 @@ SHAPED_AT_ONCE, SKINNED_AT_ONCE = 128, 8
 """Bodies per piece where no gradient is asked for: many make the large product of the blend shapes
 efficient, few keep everything after it in the processor's cache."""
 
+NUM_SPANS = 12
+"""Runs of neighbouring vertices, most of which hang on a few joints only."""
+
 FEWEST_IN_PIECES = 16
 """Bodies from which on pieces are faster than all at once."""
 
@@ -113,6 +116,14 @@ class Skeleton(nn.Module):
         return Motion(world[..., :3], world[..., 3], world[..., 4])
 
 
+class _Span(NamedTuple):
+    """Neighbouring vertices, the joints that carry them, and how much each does, (K, N)."""
+
+    vertices: slice
+    joints: list[int]
+    weights: Floats
+
+
 class BodyLayer(nn.Module):
     """Vertices and joints of posed bodies."""
 
@@ -129,6 +140,7 @@ class BodyLayer(nn.Module):
         self.register_buffer("blend", _tensor(blend.reshape(len(blend), -1)), persistent=False)
         self.register_buffer("weights", _tensor(model.weights.T), persistent=False)
         self.register_buffer("faces", torch.from_numpy(model.faces), persistent=False)
+        self._spans = _spans(model.weights)
 
     def forward(self, full_pose: Tensor, betas: Tensor) -> BodyOutput:
         """Pose bodies.
@@ -171,10 +183,15 @@ class BodyLayer(nn.Module):
         for start in range(0, len(vertices), SHAPED_AT_ONCE):
             many = slice(start, start + SHAPED_AT_ONCE)
             _multiply(coefficients[many], self.blend, vertices[many])
-            pieces = (x.split(SKINNED_AT_ONCE) for x in (vertices[many], carrier[many]))
-            for target, motion in zip(*pieces, strict=True):
+            motions = [carrier[many, :, span.joints].numpy() for span in self._spans]
+            for first in range(0, len(vertices[many]), SKINNED_AT_ONCE):
+                piece = slice(first, first + SKINNED_AT_ONCE)
+                target = vertices[many][piece]
                 few, moved = shaped[: len(target)].copy_(target), rows[: len(target)]
-                _multiply(motion.flatten(0, 1), self.weights, moved)
+                flat = moved.view(-1, num_vertices).numpy()
+                for span, motion in zip(self._spans, motions, strict=True):
+                    left = motion[piece].reshape(-1, len(span.joints))
+                    np.matmul(left, span.weights, out=flat[:, span.vertices])
                 torch.addcmul(moved[:, :, 3], moved[:, :, 0], few[:, 0, None], out=target)
                 target.addcmul_(moved[:, :, 1], few[:, 1, None])
                 target.addcmul_(moved[:, :, 2], few[:, 2, None])
@@ -242,6 +259,17 @@ class JointsLayer(nn.Module):
         turned = (rotation @ points[..., None]).squeeze(-1)
         carried: Tensor = turned + self.mass * motion.offset.index_select(1, self.carriers)
         return carried
+
+
+def _spans(weights: Floats) -> list[_Span]:
+    """Runs of vertices with their skinning weights (V, 24), without joints that carry nothing."""
+    spans = []
+    for rows in np.array_split(np.arange(len(weights)), NUM_SPANS):
+        vertices = slice(int(rows[0]), int(rows[-1]) + 1)
+        joints = np.flatnonzero(weights[vertices].any(axis=0)).tolist()
+        carried = np.ascontiguousarray(weights[vertices, joints].T, dtype=np.float32)
+        spans.append(_Span(vertices, joints, carried))
+    return spans
 
 
 def _multiply(left: Tensor, right: Tensor, product: Tensor) -> None:
