@@ -72,7 +72,10 @@ def load_network(path: Path, *, device: str | torch.device = "cpu") -> LoadedNet
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise UnreadableFileError(f"not a weights file: {path}") from error
+        raise UnreadableFileError(
+            f"not a weights file, or cut off: {path}",
+            hint="Give a .safetensors file written by 'train', or copy it again.",
+        ) from error
     if header.get("format") != FORMAT:
         raise UnreadableFileError(f"weights file of another tool: {path}")
     try:

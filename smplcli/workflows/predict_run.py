@@ -1,5 +1,6 @@
 """One run of `predict`: from settings to a written file, whatever interrupts it."""
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from joblib import cpu_count
 from numpy.typing import NDArray
 
 import smplcli
-from smplcli.errors import ConfigError
+from smplcli.errors import ConfigError, OutputExistsError
 from smplcli.files import asset
 from smplcli.workflows.bodies import BodyEstimator
 from smplcli.workflows.devices import choose_device
@@ -225,6 +226,11 @@ def refuse_outputs(
         OutputExistsError: Something is there.
     """
     for path in outputs.files[:1]:
+        if conduct.resume and not conduct.overwrite and os.path.lexists(path):
+            raise OutputExistsError(
+                f"nothing is left to do, output is finished: {path}",
+                hint="Pass --overwrite to predict again.",
+            )
         refuse_existing(path, overwrite=conduct.overwrite)
         refuse_unfinished(path, resume=conduct.resume, overwrite=conduct.overwrite)
     overwrite = conduct.overwrite or conduct.resume

@@ -51,7 +51,7 @@ def test_a_cut_file_is_refused(network, tmp_path, cut):
     save_network(path, network, {})
     path.write_bytes(path.read_bytes()[:cut])
 
-    with pytest.raises(UnreadableFileError, match="not a weights file"):
+    with pytest.raises(UnreadableFileError, match="not a weights file, or cut off"):
         load_network(path)
 
 

@@ -54,6 +54,13 @@ def whole(folder):
     return (folder / "whole.npz").read_bytes()
 
 
+def test_a_finished_run_has_nothing_left_to_resume(folder, whole, tmp_path):
+    (tmp_path / "p.npz").write_bytes(whole)
+
+    with pytest.raises(OutputExistsError, match="nothing is left to do"):
+        run(folder, tmp_path / "p.npz", resume=True)
+
+
 def stop_after(count):
     def progress(items, _):
         for number, item in enumerate(items):
