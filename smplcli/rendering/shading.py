@@ -23,12 +23,16 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     Returns:
         (B, V, 3): the mean of the adjacent faces' normals, weighted by their areas.
     """
-    first, second, third = vertices[:, faces].unbind(2)
-    normals = torch.linalg.cross(second - first, third - first)
-    total = torch.zeros_like(vertices)
-    for corner in faces.unbind(1):
-        total.index_add_(1, corner, normals)
-    return normalize(total, dim=-1)
+    count, num_vertices = vertices.shape[:2]
+    # A row per vertex is read at one go.
+    rows = vertices.transpose(0, 1).reshape(num_vertices, 3 * count)
+    corners = faces.T.contiguous()
+    first, second, third = (rows.index_select(0, x).view(len(faces), count, 3) for x in corners)
+    normals = torch.linalg.cross(second - first, third - first).view(len(faces), 3 * count)
+    total = torch.zeros_like(rows)
+    for corner in corners:
+        total.index_add_(0, corner, normals)
+    return normalize(total.view(num_vertices, count, 3).transpose(0, 1).contiguous(), dim=-1)
 
 
 def shade(normals: Tensor, colours: Tensor) -> Tensor:

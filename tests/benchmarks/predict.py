@@ -11,10 +11,16 @@ import cv2
 import numpy as np
 import torch
 
+from smplcli.body.files import load_body
+from smplcli.body.layer import BodyLayer
 from smplcli.files import asset
-from smplcli.images import read_image
+from smplcli.images import read_image, write_image
+from smplcli.rendering.overlay import mesh_drawer
+from smplcli.rendering.views import Lens, add_views
+from smplcli.types import Floats
 from smplcli.workflows.bodies import BodyEstimator, Subject
 from smplcli.workflows.finders import choose_finder, open_detector
+from smplcli.workflows.people import PERSON_FIELDS, People, posed_vertices
 from smplcli.workflows.predict import predict
 from smplcli.workflows.predict_run import AUTO_BATCH, SHIPPED_NETWORK
 from tests.benchmarks.duel import Duel
@@ -44,6 +50,41 @@ def duels() -> Iterator[Duel]:
     yield Duel(
         job, run, "the same with overlays", functools.partial(run, overlay_dir=folder / "drawn")
     )
+    run()
+    yield Duel(
+        f"decode and draw over {NUM_PHOTOS} photos, one thread",
+        functools.partial(_draw, _placed(photos, folder / "preds.npz"), folder / "alone"),
+        "decode, detect, crop, network, body alone, one thread",
+        functools.partial(_stages, photos, AUTO_BATCH["cpu"]),
+    )
+
+
+def _placed(photos: list[Path], predictions: Path) -> list[tuple[Path, Floats, Lens]]:
+    """Photos with the bodies in them."""
+    layer = BodyLayer(load_body())
+    with np.load(predictions) as arrays:
+        fields = {name: arrays[name] for name in PERSON_FIELDS}
+    placed = []
+    for photo in photos:
+        rows = [x for x, name in enumerate(fields["imgname"]) if Path(name).name == photo.name]
+        people = People({name: column[rows] for name, column in fields.items()}, 0, (), {})
+        lens = Lens(float(fields["focal_length"][rows[0]]), fields["principal_point"][rows[0]])
+        placed.append((photo, posed_vertices(people, list(range(len(rows))), layer), lens))
+    return placed
+
+
+def _draw(placed: list[tuple[Path, Floats, Lens]], folder: Path) -> None:
+    """Decode photos, draw bodies over them and write that, in one thread."""
+    threads = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    folder.mkdir(exist_ok=True)
+    draw = mesh_drawer(load_body().faces)
+    for photo, vertices, lens in placed:
+        image = read_image(photo, orientation="displayed")
+        write_image(folder / photo.name, add_views(image, vertices, lens, draw))
+    torch.set_num_threads(threads[0])
+    cv2.setNumThreads(threads[1])
 
 
 def _write_photos(folder: Path) -> list[Path]:
