@@ -9,8 +9,9 @@ import shutil
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import gettempdir
 from typing import NamedTuple
+from uuid import uuid4
 from weakref import finalize
 
 import numpy as np
@@ -110,7 +111,8 @@ class SpinFile:
     def __init__(self, path: Path) -> None:
         names = _names(path)
         keys = [*NEEDED, *(key for key in OPTIONAL if key in names)]
-        unpacked = Path(mkdtemp(prefix="smplcli-"))
+        # Made only if something is unpacked, as a killed process leaves it behind.
+        unpacked = Path(gettempdir()) / f"smplcli-{uuid4().hex}"
         finalize(self, shutil.rmtree, unpacked, ignore_errors=True)
         self._path, self._arrays = path, store_npz(path, keys, unpacked)
         self._count = (self._arrays["imgname"].shape or (1,))[0]
