@@ -11,7 +11,6 @@ from smplcli.models import inference
 from smplcli.models.backbones import Backbone
 from smplcli.models.config import ModelConfig
 from smplcli.models.inference import (
-    LARGE,
     Convolution,
     Interleaved,
     prepare_network,
@@ -184,18 +183,6 @@ def test_auto_looks_at_the_device_and_words_are_taken_literally():
     chosen = {x: resolve_precision(x, network) for x in ("auto", "fp32", "bf16")}
 
     assert chosen == {"auto": "fp32", "fp32": "fp32", "bf16": "bf16"}
-
-
-def test_large_networks_compute_in_bf16_where_that_is_fast(monkeypatch):
-    network = random_network(CONFIGS["baseline"])
-    assert sum(x.numel() for x in network.parameters()) >= LARGE
-
-    chosen = []
-    for facts in ({"avx512_bf16": True}, {"avx512_bf16": False}, {}):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", facts.copy)
-        chosen.append(resolve_precision("auto", network))
-
-    assert chosen == ["bf16", "fp32", "fp32"]
 
 
 def test_bf16_is_refused_where_there_is_none():
