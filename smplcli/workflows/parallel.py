@@ -1,9 +1,11 @@
 """Many independent pieces of work in several processes, by any backend that joblib knows."""
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 import cv2
@@ -51,12 +53,12 @@ def run_tasks(
         ConfigError: The backend is not installed.
         ResourceError: A process died, mostly for want of memory, or hangs.
     """
-    num_jobs, faults = jobs or cpu_count(), list[Exception]()
+    num_jobs, faults, folder = jobs or cpu_count(), list[Exception](), Path.cwd()
 
     def calls() -> Iterator[Any]:
         try:
             for task in tasks:
-                yield delayed(_alone)(function, task)
+                yield delayed(_alone)(function, task, folder)
         except Exception as error:  # noqa: BLE001 (joblib loses errors of the thread that asks)
             faults.append(error)
 
@@ -89,7 +91,11 @@ _DEATHS = ("KilledWorker", "WorkerCrashedError", "ActorDiedError", "RayActorErro
 """What dask and ray call it; neither needs to be installed."""
 
 
-def _alone(function: Callable[[T], Result], task: T) -> Result:
+def _alone(function: Callable[[T], Result], task: T, folder: Path) -> Result:
+    # A process of an earlier call may still be where that one was made; one of another machine
+    # may have no such folder, and need none.
+    with suppress(OSError):
+        os.chdir(folder)
     with one_thread():
         return function(task)
 
