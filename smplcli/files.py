@@ -151,11 +151,7 @@ def read_npz(
         raise MissingFileError(f"file not found: {path}")
     try:
         with zipfile.ZipFile(path) as archive:
-            members = {
-                info.filename.removesuffix(".npy"): info
-                for info in archive.infolist()
-                if info.filename.endswith(".npy")
-            }
+            members = _members(archive)
             wanted = members if keys is None else _select(path, members, keys)
             _check_size(path, wanted, max_bytes)
             return {name: _read_member(path, archive, info) for name, info in wanted.items()}
@@ -188,6 +184,15 @@ def npz_names(path: Path) -> set[str]:
 def _check_size(path: Path, members: Mapping[str, zipfile.ZipInfo], limit: int) -> None:
     if sum(info.file_size for info in members.values()) > limit:
         raise HostileFileError(f"npz expands to more than {limit} bytes: {path}")
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Arrays of an npz, by name."""
+    return {
+        info.filename.removesuffix(".npy"): info
+        for info in archive.infolist()
+        if info.filename.endswith(".npy")
+    }
 
 
 def _select(
@@ -264,11 +269,7 @@ def store_npz(
         raise MissingFileError(f"file not found: {path}")
     try:
         with zipfile.ZipFile(path) as archive:
-            members = {
-                info.filename.removesuffix(".npy"): info
-                for info in archive.infolist()
-                if info.filename.endswith(".npy")
-            }
+            members = _members(archive)
             wanted = _select(path, members, keys)
             _check_size(path, wanted, max_bytes)
             return {

@@ -55,7 +55,7 @@ def evaluate_controls(
     untrained.mean_rot6d.copy_(trained.network.mean_rot6d)
     batches = progress(index_batches(len(ground.samples), batch_size), "predict")
     controls = {
-        "mean pose": _mean_pose(trained.network, len(ground.samples)),
+        "mean pose": predict_mean_pose(trained.network, len(ground.samples)),
         "untrained network": predict_samples(
             untrained.to(choose_device(device)), ground.samples, batches, keypoints=keypoints
         ),
@@ -69,7 +69,8 @@ def evaluate_controls(
     }
 
 
-def _mean_pose(network: Network, count: int) -> Predictions:
+def predict_mean_pose(network: Network, count: int) -> Predictions:
+    """The pose that a network starts from, for so many people."""
     rotmat = rot6d_to_rotmat(network.mean_rot6d).cpu().numpy()
     return Predictions(
         full_pose=np.repeat(rotmat[None], count, axis=0),

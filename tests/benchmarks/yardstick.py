@@ -11,21 +11,20 @@ from pathlib import Path
 import numpy as np
 
 from smplcli.body.files import load_body
-from smplcli.conventions import COCO17_JOINTS, NUM_BETAS, SMPL_JOINTS
+from smplcli.conventions import COCO17_JOINTS, SMPL_JOINTS
 from smplcli.datasets.backgrounds import load_photos
 from smplcli.datasets.poses import PoseLibrary, Posing, clips_of_split, load_poses
 from smplcli.datasets.scenes import Occasion, Studio
 from smplcli.datasets.schema import CONTEXT, CROP_SIZE, MANIFEST_FILE, PART_SIZE
 from smplcli.datasets.shards import FORMAT, open_prepared, write_shard
 from smplcli.evaluation.inference import index_batches, predict_samples
-from smplcli.evaluation.predictions import Predictions
 from smplcli.evaluation.protocols import SMPL24
 from smplcli.evaluation.scoring import neutral_posers, score_predictions, truth_of
 from smplcli.files import asset, sha256_of, write_json
 from smplcli.models.network import Network
 from smplcli.models.weights import load_network
-from smplcli.rotations import rot6d_to_rotmat
 from smplcli.types import Floats
+from smplcli.workflows.evaluation_controls import predict_mean_pose
 
 SEED = 8
 BATCH = 64
@@ -108,19 +107,10 @@ def _score(folder: Path, posers, network: Network, keypoints: str | None) -> dic
     samples = open_prepared(folder, "test")
     batches = index_batches(len(samples), BATCH)
     if keypoints is None:
-        predictions = _mean_pose(network, len(samples))
+        predictions = predict_mean_pose(network, len(samples))
     else:
         predictions = predict_samples(network, samples, batches, keypoints=keypoints)
     return score_predictions(SMPL24, posers, predictions, truth_of(samples), batches).errors
-
-
-def _mean_pose(network: Network, count: int) -> Predictions:
-    rotmat = rot6d_to_rotmat(network.mean_rot6d).numpy()
-    return Predictions(
-        full_pose=np.repeat(rotmat[None], count, axis=0),
-        betas=np.zeros((count, NUM_BETAS), dtype=np.float32),
-        is_missing=np.zeros(count, dtype=bool),
-    )
 
 
 def _print_row(label: str, cells: Iterable[dict[str, Floats]]) -> None:

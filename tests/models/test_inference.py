@@ -11,6 +11,7 @@ from smplcli.models import inference
 from smplcli.models.backbones import Backbone
 from smplcli.models.config import ModelConfig
 from smplcli.models.inference import (
+    LARGE,
     Convolution,
     Interleaved,
     prepare_network,
@@ -183,6 +184,13 @@ def test_auto_looks_at_the_device_and_words_are_taken_literally():
     chosen = {x: resolve_precision(x, network) for x in ("auto", "fp32", "bf16")}
 
     assert chosen == {"auto": "fp32", "fp32": "fp32", "bf16": "bf16"}
+
+
+def test_auto_computes_large_networks_in_fp32_on_a_processor():
+    network = random_network(CONFIGS["baseline"])
+    assert sum(x.numel() for x in network.parameters()) >= LARGE
+
+    assert resolve_precision("auto", network) == "fp32"
 
 
 def test_bf16_is_refused_where_there_is_none():
