@@ -49,6 +49,9 @@ class AugmentationConfig(BaseModel):
     detected: float = Field(default=0.6, ge=0, le=1)
     """Share of samples that use the detector's keypoints, where it found any, not made-up ones."""
 
+    withheld: float = Field(default=0.0, ge=0, le=1)
+    """Share of samples that are told some of their keypoints only."""
+
 
 GREY_SHARE = 0.05
 """Share of pictures without colour."""
@@ -61,6 +64,9 @@ BLURRED = 0.05
 
 MOST_OCCLUDERS, OCCLUDER_SIZE = 3, (0.1, 0.45)
 """How many things stand before a sample at most, and their sides over the crop's."""
+
+WITHHELD = 0.35
+"""Share of the keypoints that these samples are not told."""
 
 MOST_ERASED, ERASED_SIZE = 3, (0.08, 0.25)
 """How many keypoints are erased at most, and the sides of what is erased over the crop's."""

@@ -25,6 +25,7 @@ from smplcli.crops import (
     transform_points,
 )
 from smplcli.datasets.augmentation import (
+    WITHHELD,
     AugmentationConfig,
     Plan,
     disturb_picture,
@@ -161,6 +162,8 @@ class SampleSet(Dataset[Sample]):
             use_made_up = rng.random() >= self.augmentation.detected
             if use_made_up or not found[:, 2].any():
                 found = corrupt_keypoints(exact[None], rng)[0]
+            if self.augmentation.withheld and rng.random() < self.augmentation.withheld:
+                found[rng.random(len(found)) < WITHHELD, 2] = 0
         if plan.truncated:  # a detector would not have seen what is cut off
             beyond = ((found[:, :2] < 0) | (found[:, :2] > self.size - 1)).any(axis=1)
             found[beyond, 2] = 0

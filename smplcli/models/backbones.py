@@ -1,4 +1,4 @@
-"""Backbones: torchvision's ResNets, and timm's networks by their names there."""
+"""Backbones: torchvision's ResNets, MoveNet's trunk, and timm's networks by their names there."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -12,8 +12,13 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from smplcli.conventions import IMAGE_MEAN, IMAGE_STD
 from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
 from smplcli.models.config import STRIDES
+from smplcli.models.movenet import MoveNetFeatures
+from smplcli.models.onnx_weights import read_convolutions
 
 RESNETS = ("resnet18", "resnet34", "resnet50")
+
+MOVENET = "movenet"
+"""The trunk of the detector that is shipped."""
 
 
 class Backbone(nn.Module):
@@ -24,7 +29,8 @@ class Backbone(nn.Module):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self.net, self.channels, (mean, std) = (_resnet if name in RESNETS else _timm)(name)
+        make = _movenet if name == MOVENET else _resnet if name in RESNETS else _timm
+        self.net, self.channels, (mean, std) = make(name)
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
 
@@ -87,6 +93,11 @@ class _ResNetFeatures(nn.Module):
         return features
 
 
+def _movenet(_: str) -> tuple[nn.Module, list[int], Any]:
+    net = MoveNetFeatures()
+    return net, net.channels, ((0.5,) * 3, (0.5,) * 3)
+
+
 def _resnet(name: str) -> tuple[nn.Module, list[int], Any]:
     net = _ResNetFeatures(name)
     return net, net.channels, (IMAGE_MEAN, IMAGE_STD)
@@ -121,12 +132,14 @@ def _feature_info(net: nn.Module) -> Any:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Weights by name, of a ``.safetensors`` file or of what ``torch.save`` wrote of them.
+    """Weights by name: a ``.safetensors`` file, what ``torch.save`` wrote, or an ONNX file's.
 
     Raises:
         UnreadableFileError: It holds something else.
     """
     try:
+        if path.suffix == ".onnx":
+            return read_convolutions(path)
         if path.suffix == ".safetensors":
             return load_file(path)
         return cast("dict[str, Tensor]", torch.load(path, map_location="cpu", weights_only=True))

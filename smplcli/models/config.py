@@ -46,6 +46,9 @@ class ModelConfig(BaseModel):
     keypoints: int = Field(default=0, ge=0)
     """Width of the encoder of 2D keypoints; 0 for a network that looks at the image only."""
 
+    finds_keypoints: bool = False
+    """Whether the network looks for keypoints itself, and takes them where it is told none."""
+
     fold_norm: bool = False
     """Whether the backbone's batch norms are folded into its convolutions, before training."""
 
@@ -62,4 +65,6 @@ class ModelConfig(BaseModel):
             raise ValueError("laterals need upsample_mode nearest or bilinear")
         if self.head == "pare" and (self.keypoints or self.context or self.laterals):
             raise ValueError("head pare takes no keypoints, context or laterals")
+        if self.finds_keypoints and not (self.keypoints and self.head == "part-attention"):
+            raise ValueError("finds_keypoints needs keypoints and head part-attention")
         return self

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from smplcli.conventions import NUM_BETAS, NUM_JOINTS, NUM_PARTS
+from smplcli.conventions import COCO17_JOINTS, NUM_BETAS, NUM_JOINTS, NUM_PARTS
 from smplcli.models.config import ModelConfig
 
 POOLED_CHANNELS = 32
@@ -27,6 +27,9 @@ class Seen(NamedTuple):
 
     part_logits: Tensor | None
     """(B, 25, h, w) background and parts; ``None`` without attention."""
+
+    keypoints: Tensor | None = None
+    """(B, 17, 3) x, y in -1..1 of the crop, and confidence; ``None`` where nobody looks."""
 
 
 class HeadOutput(NamedTuple):
@@ -54,6 +57,10 @@ class PartAttentionHead(nn.Module):
         self.part_branch = Branch(config, channels)
         self.feature_branch = Branch(config, channels)
         self.part_logits = nn.Conv2d(config.channels, NUM_PARTS, 1)
+        self.finder = None
+        if config.finds_keypoints:
+            self.finder = KeypointFinder(config.channels, channels[-1])
+            extra += 3 * len(COCO17_JOINTS)
         self.pool = nn.Linear(config.channels, POOLED_CHANNELS)
         person = NUM_JOINTS * POOLED_CHANNELS + extra
         self.context = None
@@ -69,21 +76,59 @@ class PartAttentionHead(nn.Module):
 
     def look(self, features: list[Tensor]) -> Seen:
         """Attend to the features of pictures."""
-        logits = self.part_logits(self.part_branch(features)).float()
+        parts = self.part_branch(features)
+        logits = self.part_logits(parts).float()
         values = self.feature_branch(features).float()
+        deepest = features[-1].float().mean((2, 3))
         with torch.autocast(values.device.type, enabled=False):
             joints = attend(logits[:, 1:], values)
-        return Seen(joints, features[-1].float().mean((2, 3)), logits)
+            keypoints = None if self.finder is None else self.finder(parts.float(), deepest)
+        return Seen(joints, deepest, logits, keypoints)
 
     def regress(self, seen: Seen, extra: Tensor) -> HeadOutput:
         """Bodies from what was seen, and from ``extra`` (B, E) facts about each person."""
         joints = seen.joints
+        if seen.keypoints is not None:
+            extra = torch.cat([extra, seen.keypoints.flatten(1)], dim=1)
         person = torch.cat([self.pool(joints).flatten(1), extra], dim=1)
         if self.context is not None:
             context = self.context(torch.cat([person, seen.deepest], dim=1))
             joints = torch.cat([joints, context[:, None].expand(-1, NUM_JOINTS, -1)], dim=-1)
             person = torch.cat([person, context], dim=1)
         return HeadOutput(self.pose(joints), self.shape(person), self.camera(person))
+
+
+class KeypointFinder(nn.Module):
+    """COCO's 17 keypoints in a crop: the mean place of a map of each.
+
+    Source:
+        Sun et al., "Integral human pose regression", ECCV 2018, equation 2.
+    """
+
+    def __init__(self, channels: int, deepest: int) -> None:
+        super().__init__()
+        self.maps = nn.Conv2d(channels, len(COCO17_JOINTS), 1)
+        self.presence = nn.Linear(deepest, len(COCO17_JOINTS))
+
+    def forward(self, features: Tensor, deepest: Tensor) -> Tensor:
+        """Find keypoints.
+
+        Args:
+            features: (B, C, h, w).
+            deepest: (B, D) of the whole picture.
+
+        Returns:
+            (B, 17, 3) x, y in -1..1 of the crop, and how likely it is inside.
+        """
+        maps = attention_maps(self.maps(features))
+        x, y = (_centers(side, maps) for side in (maps.shape[3], maps.shape[2]))
+        place = torch.stack([maps.sum(2) @ x, maps.sum(3) @ y], dim=-1)
+        return torch.cat([place, self.presence(deepest).sigmoid()[..., None]], dim=-1)
+
+
+def _centers(count: int, like: Tensor) -> Tensor:
+    """Middles of so many cells side by side, -1..1 from edge to edge."""
+    return (2 * torch.arange(count, dtype=like.dtype, device=like.device) + 1) / count - 1
 
 
 def attend(part_logits: Tensor, values: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from smplcli.models.heads import (
     Seen,
     attention_maps,
 )
-from smplcli.models.keypoints import KeypointEncoder
+from smplcli.models.keypoints import MIN_SCORE, KeypointEncoder
 from smplcli.models.pare import PareHead
 from smplcli.models.pretrained import Pretrained, pretrained_file
 from smplcli.rotations import rot6d_to_rotmat
@@ -40,6 +40,9 @@ class NetworkOutput(NamedTuple):
 
     part_logits: Tensor | None
     """(B, 25, h, w) background and parts; ``None`` without attention."""
+
+    keypoints: Tensor | None = None
+    """(B, 17, 3) keypoints that the network found itself; ``None`` where it does not look."""
 
 
 class Network(nn.Module):
@@ -83,12 +86,17 @@ class Network(nn.Module):
         return attention_maps(logits[:, 1:])
 
     def answer(self, seen: Seen, keypoints: Tensor | None = None) -> NetworkOutput:
-        """Bodies from what was seen, with or without keypoints (B, 17, 3)."""
+        """Bodies from what was seen, with or without keypoints (B, 17, 3).
+
+        Where a keypoint is not known, the network's own stands in, if it looks for any.
+        """
         count = len(seen.deepest)
         if self.encoder is None:
             return self._finish(self.head.regress(seen, seen.deepest.new_zeros(count, 0)), seen)
         if keypoints is None:
             keypoints = seen.deepest.new_zeros(count, len(COCO17_JOINTS), 3)
+        if seen.keypoints is not None:
+            keypoints = torch.where(keypoints[..., 2:] >= MIN_SCORE, keypoints, seen.keypoints)
         extra, rot6d, betas = self.encoder(keypoints.float())
         output = self.head.regress(seen, extra)
         output = output._replace(rot6d=output.rot6d + rot6d, betas=output.betas + betas)
@@ -106,7 +114,7 @@ class Network(nn.Module):
         rotmat = rot6d_to_rotmat(start + output.rot6d)
         log_scale, shift = output.camera.split([1, 2], dim=1)
         camera = torch.cat([MEAN_SCALE * log_scale.exp(), shift], dim=1)
-        return NetworkOutput(rotmat, output.betas, camera, seen.part_logits)
+        return NetworkOutput(rotmat, output.betas, camera, seen.part_logits, seen.keypoints)
 
 
 def build_network(config: ModelConfig, *, backbone_weights: Pretrained | Path = "none") -> Network:

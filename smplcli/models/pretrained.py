@@ -11,11 +11,11 @@ from urllib.request import urlopen
 import torch
 
 from smplcli.errors import ConfigError, IntegrityError, MissingFileError, ResourceError
-from smplcli.files import atomic_write, sha256_of
+from smplcli.files import asset, atomic_write, sha256_of
 
 logger = logging.getLogger(__name__)
 
-Pretrained = Literal["imagenet", "dino", "none"]
+Pretrained = Literal["imagenet", "dino", "detector", "none"]
 
 HUB = "https://huggingface.co"
 """Where timm's weights are."""
@@ -59,7 +59,8 @@ def pretrained_file(backbone: str, weights: Pretrained | Path) -> Path:
 
     Args:
         backbone: `resnet50`, or any other that `Backbone` knows.
-        weights: ``imagenet``, ``dino``, or a file.
+        weights: ``imagenet``, ``dino``, ``detector`` (those of the detector that is shipped, for
+            `movenet`), or a file.
 
     Raises:
         ConfigError: Nobody published such weights of this backbone.
@@ -68,7 +69,9 @@ def pretrained_file(backbone: str, weights: Pretrained | Path) -> Path:
     """
     if isinstance(weights, Path):
         return weights
-    published = (DINO if weights == "dino" else IMAGENET).get(backbone)
+    if (backbone, weights) == ("movenet", "detector"):
+        return asset("detector.onnx")
+    published = {"imagenet": IMAGENET, "dino": DINO}.get(weights, {}).get(backbone)
     if published is None and weights == "imagenet":
         published = _of_timm(backbone)
     if published is None:

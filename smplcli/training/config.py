@@ -50,6 +50,10 @@ class LossConfig(_Section):
     parts_until: float = Field(default=1.0, ge=0, le=1)
     """Share of the training after which the part map is no longer supervised (PARE, stage 2)."""
 
+    found: float = Field(default=3.0, ge=0)
+    """Distance along each axis, half crops, of the keypoints that the network finds itself, and a
+    tenth of the cross entropy of whether they are inside the picture."""
+
     unaided: float = Field(default=0.5, ge=0)
     """All of these once more for what a network that takes keypoints answers without them."""
 
@@ -131,7 +135,7 @@ class ComputeConfig(_Section):
 
     precision: Precision = "auto"
     """`bf16` for the network, with weights and losses in `fp32`, or `fp32` throughout; `auto`
-    takes `bf16` on a GPU."""
+    takes `bf16` on a GPU, and for what is frozen of `movenet` on processors that have it."""
 
     compile: bool = False
     """Whether torch compiles the network, which takes minutes and then makes steps faster."""
@@ -162,7 +166,8 @@ class Recipe(_Section):
     """The network."""
 
     backbone_weights: Annotated[Pretrained | Path, Field(union_mode="left_to_right")] = "none"
-    """`imagenet` or `dino`, which are downloaded, a file, or `none` for random weights."""
+    """`imagenet` or `dino`, which are downloaded, `detector` for `movenet`, a file, or `none` for
+    random weights."""
 
     start_from: Path | None = None
     """Network file of the same shape whose weights to go on from."""

@@ -15,6 +15,12 @@ from smplcli.training.distributed import shared_count
 from smplcli.training.lifting import LiftingBatch
 from smplcli.types import Camera, Crop
 
+PRESENCE_SHARE = 0.1
+"""Weight of whether a found keypoint is inside the picture, over that of where it is."""
+
+PRESENCE_MARGIN = 1e-4
+"""Nobody is surer than this whether a keypoint is inside."""
+
 FARTHEST_MISS = 1.0
 """Half crops; a joint that is farther off pulls no harder, so that no sample rules a batch."""
 
@@ -62,6 +68,11 @@ class Losses(nn.Module):
             losses["camera"] = config.camera * scale_prior(output.pred_cam)
         if output.part_logits is not None and config.parts and supervise_parts:
             losses["parts"] = config.parts * part_error(output.part_logits, batch.part_map)
+        if output.keypoints is not None and config.found:
+            place, score = output.keypoints.split([2, 1], dim=-1)
+            losses["found"] = config.found * keypoint_error(place, batch.gt_keypoints2d)
+            surprise = presence_error(score[..., 0], batch.gt_keypoints2d[..., 2] > 0)
+            losses["presence"] = config.found * PRESENCE_SHARE * _mean(surprise, known)
         return losses
 
     def lifting(self, rotmat: Tensor, betas: Tensor, bodies: LiftingBatch) -> Tensor:
@@ -91,7 +102,9 @@ def label_shares(part: Sample, whole: Sample) -> dict[str, Tensor]:
     own, every = ({k: shared_count(v) for k, v in count.items()} for count in counts)
     shares = {kind: own[kind] / every[kind] for kind in own}
     bodies = shares.pop("smpl")
-    return shares | dict.fromkeys(("pose", "betas", "joints3d", "vertices"), bodies)
+    shares["found"] = shares["keypoints2d"]
+    of_bodies = ("pose", "betas", "joints3d", "vertices", "presence")
+    return shares | dict.fromkeys(of_bodies, bodies)
 
 
 def pose_error(rotmat: Tensor, gt_rotmat: Tensor) -> Tensor:
@@ -121,6 +134,14 @@ def keypoint_error(points: Tensor, gt_keypoints2d: Tensor, *, squared: bool = Fa
     off = (points - gt_keypoints2d[..., :2]).clamp(-FARTHEST_MISS, FARTHEST_MISS)
     weight = gt_keypoints2d[..., 2]
     return (_size(off, squared).mean(-1) * weight).sum() / shared_count(weight.sum())
+
+
+def presence_error(score: Tensor, is_inside: Tensor) -> Tensor:
+    """Cross entropy of which keypoints are inside the picture, (B, 17) to (B,)."""
+    bounded = score.clamp(PRESENCE_MARGIN, 1 - PRESENCE_MARGIN)
+    return functional.binary_cross_entropy(
+        bounded, is_inside.to(score.dtype), reduction="none"
+    ).mean(1)
 
 
 def part_error(part_logits: Tensor, part_map: Tensor) -> Tensor:

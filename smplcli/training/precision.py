@@ -18,6 +18,12 @@ def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=is_half)
 
 
+def frozen_dtype(device: torch.device) -> torch.dtype:
+    """What parts that learn nothing compute in: 16 bits are fast, and nothing learns rounding."""
+    has_bf16 = device.type == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
+    return torch.bfloat16 if has_bf16 else torch.float32
+
+
 def compiled(function: F, config: ComputeConfig) -> F:
     """A function as torch compiles it at its first call, if that is asked for."""
     return cast("F", torch.compile(function)) if config.compile else function

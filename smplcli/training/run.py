@@ -12,10 +12,12 @@ from torch.optim import Adam, Optimizer
 from smplcli.body.layer import BodyLayer, JointsLayer
 from smplcli.datasets.samples import SampleSet
 from smplcli.errors import ConfigError
+from smplcli.models.movenet import MoveNetFeatures
 from smplcli.models.network import Network
 from smplcli.training.averaging import Averages
 from smplcli.training.config import Recipe
 from smplcli.training.distributed import Ranks
+from smplcli.training.precision import frozen_dtype
 
 T = TypeVar("T")
 
@@ -107,6 +109,9 @@ def begin_state(run: Run) -> TrainingState:
     for name, parameter in network.backbone.net.named_parameters():
         if name.startswith(run.recipe.schedule.frozen or ("\0",)):
             parameter.requires_grad_(False)
+    net = network.backbone.net
+    if isinstance(net, MoveNetFeatures) and run.recipe.compute.precision == "auto":
+        net.frozen_dtype = frozen_dtype(run.device)
     trainable = [p for p in network.parameters() if p.requires_grad]
     optimizer = Adam(trainable, lr=run.recipe.schedule.learning_rate)
     return TrainingState(network, Averages(network, run.recipe.schedule), optimizer)

@@ -86,7 +86,8 @@ class Lesson(nn.Module):
         output = network.answer(seen, batch.keypoints)
         terms = _shared_out(losses(output, batch, supervise_parts=supervise_parts), shares)
         if self.recipe.model.keypoints:
-            unaided = losses(network.answer(seen), batch, supervise_parts=False)
+            alone = network.answer(seen)._replace(part_logits=None, keypoints=None)
+            unaided = losses(alone, batch, supervise_parts=False)
             terms["unaided"] = self.recipe.losses.unaided * total(_shared_out(unaided, shares))
         return terms
 

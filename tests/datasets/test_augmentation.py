@@ -123,6 +123,18 @@ def test_a_network_is_not_told_keypoints_that_truncation_cuts_off(split):
     assert (keypoints[beyond][:, 2] == 0).all()
 
 
+def test_some_keypoints_are_withheld_but_their_labels_are_not(split):
+    told = _samples(split, _still())
+    withheld = _samples(split, _still(withheld=1))
+
+    pairs = [(told[0, index], withheld[0, index]) for index in range(6)]
+
+    known = [torch.stack([p[k].keypoints[:, 2] > 0 for p in pairs]) for k in range(2)]
+    assert 0.4 < known[1].sum() / known[0].sum() < 0.9
+    assert not (known[1] & ~known[0]).any()
+    assert all(torch.equal(a.gt_keypoints2d, b.gt_keypoints2d) for a, b in pairs)
+
+
 def test_mirroring_changes_every_label_but_the_shape(split):
     plain = _samples(split, _still())
     mirrored = _samples(split, _still(mirror=1))

@@ -1,10 +1,11 @@
 import pytest
 import torch
+from pydantic import ValidationError
 
 from smplcli.errors import ConfigError, UnreadableFileError
 from smplcli.models.backbones import Backbone
 from smplcli.models.config import ModelConfig
-from smplcli.models.heads import attend
+from smplcli.models.heads import KeypointFinder, attend
 from smplcli.models.network import build_network
 from smplcli.models.preprocess import crop_to_unit
 
@@ -23,6 +24,9 @@ CONFIGS = {
         keypoints=16,
         fold_norm=True,
         **TINY,
+    ),
+    "finds keypoints": ModelConfig(
+        backbone="movenet", laterals=True, context=8, keypoints=16, finds_keypoints=True, **TINY
     ),
 }
 
@@ -242,3 +246,47 @@ def test_lifting_in_training_learns_how_to_normalise_keypoints():
     network.lift(torch.rand(8, 17, 3).clamp(min=0.3))
 
     assert (network.encoder.entry.norm.running_mean != before).any()
+
+
+def test_a_keypoint_is_found_where_its_map_is_bright():
+    finder = KeypointFinder(channels=17, deepest=4)
+    finder.maps.weight.data = 50 * torch.eye(17)[:, :, None, None]
+    features = torch.zeros(1, 17, 4, 8)
+    features[0, range(17), 3, 1] = 1.0
+
+    found = finder(features, torch.zeros(1, 4))
+
+    torch.testing.assert_close(
+        found[0, :, :2], torch.tensor([[-0.625, 0.75]]).expand(17, 2), atol=1e-5, rtol=0
+    )
+
+
+def _finds_keypoints():
+    network = build_network(CONFIGS["finds keypoints"]).eval()
+    return network, network.look(torch.rand(2, 3, 64, 64))
+
+
+def test_found_keypoints_stand_in_for_those_that_nobody_told():
+    network, seen = _finds_keypoints()
+    told = torch.rand(2, 17, 3).clamp(min=0.3)
+    half = told.clone()
+    half[:, ::2, 2] = 0
+    mixed = torch.where(half[..., 2:] > 0, told, seen.keypoints)
+
+    told_half = network.answer(seen, half)
+
+    torch.testing.assert_close(told_half.rotmat, network.answer(seen, mixed).rotmat)
+    assert not torch.equal(told_half.rotmat, network.answer(seen, told).rotmat)
+
+
+def test_without_any_told_the_found_ones_serve():
+    network, seen = _finds_keypoints()
+
+    alone = network.answer(seen)
+
+    torch.testing.assert_close(alone.rotmat, network.answer(seen, seen.keypoints).rotmat)
+
+
+def test_who_takes_no_keypoints_cannot_look_for_them():
+    with pytest.raises(ValidationError, match="finds_keypoints needs keypoints"):
+        ModelConfig(finds_keypoints=True)

@@ -51,7 +51,8 @@ def _labelled(joints, **changes):
     points = project_to_crop(joints(full_pose, betas)[:, NUM_JOINTS:], camera, batch)
     batch = batch._replace(gt_keypoints2d=torch.cat([points, torch.ones(count, 17, 1)], dim=2))
     logits = 50 * torch.nn.functional.one_hot(parts, 25).permute(0, 3, 1, 2).float()
-    return NetworkOutput(full_pose, betas, camera, logits), batch._replace(**changes)
+    found = batch.gt_keypoints2d
+    return NetworkOutput(full_pose, betas, camera, logits, found), batch._replace(**changes)
 
 
 def _total(losses, output, batch):
@@ -63,9 +64,8 @@ def _total(losses, output, batch):
 def test_the_truth_costs_nothing(losses, joints):
     output, batch = _labelled(joints)
 
-    assert _total(losses, output, batch) == pytest.approx(
-        {"pose": 0, "betas": 0, "joints3d": 0, "keypoints2d": 0, "parts": 0}, abs=1e-4
-    )
+    names = ["pose", "betas", "joints3d", "keypoints2d", "parts", "found", "presence"]
+    assert _total(losses, output, batch) == pytest.approx(dict.fromkeys(names, 0), abs=1e-4)
 
 
 GARBAGE = pytest.mark.parametrize("garbage", [7.0, -1e30, float("inf"), float("nan")])
@@ -87,6 +87,7 @@ def _wrong(output):
         betas=output.betas + 1,
         pred_cam=output.pred_cam * 1.2 + 0.1,
         part_logits=output.part_logits.roll(1, 1),
+        keypoints=0.7 * output.keypoints + 0.1,
     )
 
 
@@ -141,7 +142,8 @@ def test_vertices_without_label_add_nothing(joints, garbage):
 
 
 @GARBAGE
-def test_keypoints_without_label_add_nothing(losses, joints, garbage):
+@pytest.mark.parametrize("name", ["keypoints2d", "found"])
+def test_keypoints_without_label_add_nothing(losses, joints, name, garbage):
     output, batch = _labelled(joints)
     keypoints = batch.gt_keypoints2d.clone()
     keypoints[1:, :, 2] = 0
@@ -152,9 +154,38 @@ def test_keypoints_without_label_add_nothing(losses, joints, garbage):
         losses,
         _wrong(output),
         batch._replace(gt_keypoints2d=keypoints),
-        "keypoints2d",
+        name,
         batch._replace(gt_keypoints2d=spoilt),
     )
+
+
+def test_only_of_whole_bodies_is_it_known_which_keypoints_are_outside(losses, joints):
+    output, batch = _labelled(joints)
+    keypoints = batch.gt_keypoints2d.clone()
+    keypoints[:, 9:, 2] = 0
+
+    keypoints[0] = batch.gt_keypoints2d[0]
+    batch = _without_bodies(batch)
+    cut_off = batch._replace(gt_keypoints2d=keypoints)
+
+    _assert_alone(losses, _wrong(output), batch, "presence", cut_off)
+
+
+def test_being_sure_of_a_keypoint_outside_the_picture_costs_more_than_doubt(losses, joints):
+    output, batch = _labelled(joints)
+    keypoints = batch.gt_keypoints2d.clone()
+    keypoints[:, 9:, 2] = 0
+    doubt = output.keypoints.clone()
+    doubt[:, 9:, 2] = 0.1
+
+    sure, doubtful = (
+        _total(losses, output._replace(keypoints=x), batch._replace(gt_keypoints2d=keypoints))[
+            "presence"
+        ]
+        for x in (output.keypoints, doubt)
+    )
+
+    assert sure > 10 * doubtful
 
 
 def test_keypoints_count_by_their_confidence(losses, joints):
@@ -184,7 +215,9 @@ def test_pixels_without_label_add_nothing(losses, joints):
     assert not costs[1][1:].any()
 
 
-@pytest.mark.parametrize("name", ["pose", "betas", "joints3d", "keypoints2d", "parts"])
+@pytest.mark.parametrize(
+    "name", ["pose", "betas", "joints3d", "keypoints2d", "parts", "found", "presence"]
+)
 def test_a_batch_without_any_label_costs_nothing_and_pulls_nowhere(losses, joints, name):
     output, batch = _labelled(joints)
     nothing = batch._replace(
