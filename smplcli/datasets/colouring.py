@@ -22,6 +22,8 @@ SKIN_TONES = np.array(
     ],
     dtype=float,
 )
+ANY_SKIN = (0, len(SKIN_TONES))
+
 HAIR_TONES = np.array(
     [
         [15, 15, 18],
@@ -43,7 +45,13 @@ DEEPEST_FOLDS = 0.3
 
 
 def draw_colours(
-    rng: np.random.Generator, look: Look, rest: Floats, part: Ints, region: Ints
+    rng: np.random.Generator,
+    look: Look,
+    rest: Floats,
+    part: Ints,
+    region: Ints,
+    *,
+    skins: tuple[int, int] = ANY_SKIN,
 ) -> Floats:
     """Colours of points on a person.
 
@@ -53,11 +61,12 @@ def draw_colours(
         rest: (N, 3) the points on the body at rest, metres.
         part: (N,) the parts that they lie on.
         region: (N,) what covers them.
+        skins: The first of the possible `SKIN_TONES`, and the one after the last.
 
     Returns:
         (N, 3) RGB in 0..255.
     """
-    skin = SKIN_TONES[rng.integers(len(SKIN_TONES))] * rng.uniform(0.8, 1.1)
+    skin = SKIN_TONES[rng.integers(*skins)] * rng.uniform(0.8, 1.1)
     colours = np.tile(skin + rng.normal(0, 6, 3), (len(rest), 1))
     colours *= 1 + 0.06 * _waves(rng, rest, 30.0)[:, None]
     for kind in (*CLOTH, Region.BAG):

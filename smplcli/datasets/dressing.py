@@ -11,7 +11,7 @@ from torch import Tensor
 from smplcli.body.layer import BodyLayer, Motion
 from smplcli.body.model import BodyModel
 from smplcli.datasets.appearance import Look, draw_look, find_landmarks
-from smplcli.datasets.colouring import draw_colours
+from smplcli.datasets.colouring import ANY_SKIN, draw_colours
 from smplcli.datasets.garments import Garment, draw_garments
 from smplcli.datasets.photography import Light, find_openness, shade
 from smplcli.datasets.schema import CROP_SIZE, PART_SIZE
@@ -91,10 +91,13 @@ class Wardrobe:
     Args:
         model: The body.
         is_tight: Whether clothes are only painted on.
+        skins: The first of the possible `SKIN_TONES`, and the one after the last.
     """
 
-    def __init__(self, model: BodyModel, *, is_tight: bool = False) -> None:
-        self._is_tight = is_tight
+    def __init__(
+        self, model: BodyModel, *, is_tight: bool = False, skins: tuple[int, int] = ANY_SKIN
+    ) -> None:
+        self._is_tight, self._skins = is_tight, skins
         self._skeleton = BodyLayer(model).skeleton
         self._faces = torch.from_numpy(model.faces)
         self._rest = torch.from_numpy(model.v_template).float()
@@ -125,7 +128,7 @@ class Wardrobe:
         region = np.where(on_body, look.regions(rest, part), mesh.regions[face].numpy())
         covered = mask.numpy()
         openness = find_openness(fragments.depth[0].numpy(), covered.astype(np.float32))[covered]
-        dyed = draw_colours(rng, look, rest, part, region)
+        dyed = draw_colours(rng, look, rest, part, region, skins=self._skins)
         colours = np.zeros((*size, 3), np.float32)
         colours[covered] = shade(dyed, normal, openness, light)
         return Layer(colours, covered.astype(np.float32))

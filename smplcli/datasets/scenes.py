@@ -23,6 +23,7 @@ from smplcli.conventions import (
     SPIN24_JOINTS,
 )
 from smplcli.datasets.backgrounds import PhotoLibrary, draw_background
+from smplcli.datasets.colouring import ANY_SKIN
 from smplcli.datasets.dressing import Body, View, Wardrobe
 from smplcli.datasets.joint_orders import reorder_joints
 from smplcli.datasets.occluders import draw_occluders, hide_below
@@ -72,6 +73,9 @@ class Occasion:
     is_tight: bool = False
     """Whether clothes are only painted on."""
 
+    skins: tuple[int, int] = ANY_SKIN
+    """The first of the possible `SKIN_TONES`, and the one after the last."""
+
     cut_off: float = 1.0
     """How many of the usual shares of people are cut off below."""
 
@@ -113,7 +117,7 @@ class Studio:
         occasion: Occasion = ANY_OCCASION,
     ) -> None:
         self._layer, self._joints = BodyLayer(model), JointsLayer(model)
-        self._wardrobe = Wardrobe(model, is_tight=occasion.is_tight)
+        self._wardrobe = Wardrobe(model, is_tight=occasion.is_tight, skins=occasion.skins)
         self._clips, self._photos, self._occasion = clips, photos, occasion
         self._detector = PersonDetector(longest_sides=(CROP_SIZE,), threads=1)
 

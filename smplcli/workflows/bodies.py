@@ -24,6 +24,7 @@ from smplcli.errors import ConfigError
 from smplcli.models.averaging import mean_answer
 from smplcli.models.inference import Precision, prepare_network, resolve_precision
 from smplcli.models.keypoints import MIN_SCORE
+from smplcli.models.network import NetworkOutput
 from smplcli.models.preprocess import to_network_input
 from smplcli.models.weights import LoadedNetwork, load_network
 from smplcli.types import Camera, Crop, Floats, Pixels
@@ -32,6 +33,9 @@ from smplcli.workflows.stages import StageClock
 
 MIN_KEYPOINTS = 4
 """With fewer trusted keypoints the network's own camera places the body."""
+
+FOUND_SCORE = 0.3
+"""The network's own keypoints are as good as the detector's of this score."""
 
 MAX_RESIDUAL = 0.1
 """The same if the joints miss the keypoints by more than this, over the side of the crop."""
@@ -152,11 +156,13 @@ class BodyEstimator:
         crop, camera = _crop_of(subjects), self.camera_of(subjects)
         keypoints = np.stack([subject.person.keypoints for subject in subjects])
         with self._clock.stage("network"):
-            full_pose, betas, pred_cam = self._run_network(subjects, keypoints, crop)
+            answer = self._run_network(subjects, keypoints, crop)
+            pred_cam = answer.pred_cam.cpu()
         with self._clock.stage("body"):
             default = crop_camera_to_transl(pred_cam, crop, camera)
-            view = _View(torch.from_numpy(keypoints).float(), default, crop, camera)
-            placed = self._place(full_pose, betas, view)
+            known = join_keypoints(torch.from_numpy(keypoints).float(), answer.keypoints, crop)
+            view = _View(known, default, crop, camera)
+            placed = self._place(answer.rotmat.cpu(), answer.betas.cpu(), view)
         if self._fitter is not None:
             with self._clock.stage("refine"):
                 placed = self._fit(self._fitter, placed, view)
@@ -192,8 +198,7 @@ class BodyEstimator:
 
     def _run_network(
         self, subjects: Sequence[Subject], keypoints: Floats, crop: Crop
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Rotation matrices, betas and crop cameras, on the processor."""
+    ) -> NetworkOutput:
         image, unit_keypoints = to_network_input(
             np.stack([subject.crop for subject in subjects]),
             _to_crop_pixels(keypoints, crop, self.loaded.network.config.input_size),
@@ -201,10 +206,9 @@ class BodyEstimator:
         if unit_keypoints is not None:
             unit_keypoints = unit_keypoints.to(self.device)
         networks = [loaded.network for loaded in (self.loaded, *self.averaged)]
-        output = mean_answer(
+        return mean_answer(
             networks, image.to(self.device), unit_keypoints, flip_test=self.flip_test
         )
-        return output.rotmat.cpu(), output.betas.cpu(), output.pred_cam.cpu()
 
     @torch.inference_mode()
     def surfaces(self, bodies: Bodies) -> Tensor:
@@ -243,6 +247,23 @@ def _check_size(first: LoadedNetwork, other: LoadedNetwork, path: Path) -> None:
             f"networks to average look at {sizes[0]} and {sizes[1]} pixels: {path}",
             hint="Average networks of the same input_size.",
         )
+
+
+def join_keypoints(keypoints2d: Tensor, found: Tensor | None, crop: Crop) -> Tensor:
+    """The detector's keypoints, and where it is not sure of one, the network's own.
+
+    Args:
+        keypoints2d: (B, 17, 3) x, y in pixels of the full image, and the detector's score.
+        found: (B, 17, 3) x, y in -1..1 of the crops, and how likely it is inside; ``None`` of a
+            network that does not look for any.
+        crop: The squares around the people.
+    """
+    if found is None:
+        return keypoints2d
+    place, score = found.cpu().split([2, 1], dim=-1)
+    center, side = crop.bbox_center[:, None], crop.bbox_size[:, None, None]
+    own = torch.cat([center + place * side / 2, FOUND_SCORE * score], dim=-1)
+    return torch.where(keypoints2d[..., 2:] >= MIN_SCORE, keypoints2d, own)
 
 
 def place_bodies(

@@ -13,7 +13,7 @@ import numpy as np
 from smplcli.body.files import load_body
 from smplcli.conventions import COCO17_JOINTS, SMPL_JOINTS
 from smplcli.datasets.backgrounds import load_photos
-from smplcli.datasets.poses import PoseLibrary, Posing, clips_of_split, load_poses
+from smplcli.datasets.poses import Posing, clips_of_split, load_poses
 from smplcli.datasets.scenes import Occasion, Studio
 from smplcli.datasets.schema import CONTEXT, CROP_SIZE, MANIFEST_FILE, PART_SIZE
 from smplcli.datasets.shards import FORMAT, open_prepared, write_shard
@@ -30,15 +30,15 @@ SEED = 8
 BATCH = 64
 METRICS = ("mpjpe", "pa_mpjpe", "pve", "height")
 
-_UPRIGHT = Posing(made_up=0.1, lying=0.0, steep=0.0)
-_ALONE = {"cut_off": 0.0, "other_person": 0.0, "occluder": 0.0, "edge": 0.0}
+UPRIGHT = Posing(made_up=0.1, lying=0.0, steep=0.0)
+ALONE = {"cut_off": 0.0, "other_person": 0.0, "occluder": 0.0, "edge": 0.0}
 OCCASIONS = {
-    "easy": Occasion(posing=_UPRIGHT, is_tight=True, **_ALONE),
-    "clothed": Occasion(posing=_UPRIGHT, **_ALONE),
-    "occluded": Occasion(posing=_UPRIGHT, **{**_ALONE, "occluder": 1.0, "other_person": 0.3}),
-    "truncated": Occasion(posing=_UPRIGHT, **{**_ALONE, "cut_off": 1 / 0.3}),
-    "seated": Occasion(posing=Posing(made_up=1.0, is_seated=True, lying=0.0, steep=0.0), **_ALONE),
-    "lying": Occasion(posing=Posing(lying=1.0), **_ALONE),
+    "easy": Occasion(posing=UPRIGHT, is_tight=True, **ALONE),
+    "clothed": Occasion(posing=UPRIGHT, **ALONE),
+    "occluded": Occasion(posing=UPRIGHT, **{**ALONE, "occluder": 1.0, "other_person": 0.3}),
+    "truncated": Occasion(posing=UPRIGHT, **{**ALONE, "cut_off": 1 / 0.3}),
+    "seated": Occasion(posing=Posing(made_up=1.0, is_seated=True, lying=0.0, steep=0.0), **ALONE),
+    "lying": Occasion(posing=Posing(lying=1.0), **ALONE),
 }
 """All whole, alone and upright except for what the name says; only the easy wear tight clothes."""
 
@@ -47,9 +47,11 @@ def main() -> None:
     """Render the sets that are not there, and print a table per network."""
     arguments = _parse()
     poses = clips_of_split(load_poses(arguments.poses), "test")
-    for name in OCCASIONS:
+    photos = load_photos(arguments.backgrounds)
+    for number, (name, occasion) in enumerate(OCCASIONS.items()):
         if not (arguments.folder / name / MANIFEST_FILE).exists():
-            _render(arguments.folder / name, name, arguments.count, poses, arguments.backgrounds)
+            studio = Studio(load_body(), poses.clips, photos, occasion)
+            render_set(arguments.folder / name, studio, arguments.count, number)
     posers = neutral_posers(load_body(), SMPL24)
     print("| MPJPE / PA-MPJPE / PVE / height, mm | " + " | ".join(OCCASIONS) + " |")
     print("|---" * (len(OCCASIONS) + 1) + "|")
@@ -76,14 +78,19 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _render(out: Path, name: str, count: int, poses: PoseLibrary, backgrounds: Path) -> None:
-    """Write a prepared data set of one kind of people, all in the split ``test``."""
-    studio = Studio(load_body(), poses.clips, load_photos(backgrounds), OCCASIONS[name])
-    number = list(OCCASIONS).index(name)
+def render_set(out: Path, studio: Studio, count: int, number: int) -> None:
+    """Write a prepared data set of one kind of people, all in the split ``test``.
+
+    Args:
+        out: Its folder.
+        studio: What is photographed.
+        count: How many.
+        number: Decides the chance; sets of the same number differ only by the studio.
+    """
     samples = []
     for index in range(count):
         rng = np.random.Generator(np.random.Philox(key=[SEED, (number << 32) + index]))
-        samples.append(studio.take_picture(rng, f"{name}/image_{index:05d}.jpg"))
+        samples.append(studio.take_picture(rng, f"{out.name}/image_{index:05d}.jpg"))
     shard = out / "test-00000.npz"
     out.mkdir(parents=True, exist_ok=True)
     write_shard(shard, samples)
