@@ -57,9 +57,10 @@ class PartAttentionHead(nn.Module):
         self.part_branch = Branch(config, channels)
         self.feature_branch = Branch(config, channels)
         self.part_logits = nn.Conv2d(config.channels, NUM_PARTS, 1)
-        self.finder = None
+        self.keypoint_maps, self.presence = None, None
         if config.finds_keypoints:
-            self.finder = KeypointFinder(config.channels, channels[-1])
+            self.keypoint_maps = nn.Conv2d(config.channels, len(COCO17_JOINTS), 1)
+            self.presence = nn.Linear(channels[-1], len(COCO17_JOINTS))
             extra += 3 * len(COCO17_JOINTS)
         self.pool = nn.Linear(config.channels, POOLED_CHANNELS)
         person = NUM_JOINTS * POOLED_CHANNELS + extra
@@ -82,8 +83,15 @@ class PartAttentionHead(nn.Module):
         deepest = features[-1].float().mean((2, 3))
         with torch.autocast(values.device.type, enabled=False):
             joints = attend(logits[:, 1:], values)
-            keypoints = None if self.finder is None else self.finder(parts.float(), deepest)
-        return Seen(joints, deepest, logits, keypoints)
+        return Seen(joints, deepest, logits, self._find(parts, deepest))
+
+    def _find(self, parts: Tensor, deepest: Tensor) -> Tensor | None:
+        if self.keypoint_maps is None or self.presence is None:
+            return None
+        maps = self.keypoint_maps(parts).float()
+        with torch.autocast(maps.device.type, enabled=False):
+            score = self.presence(deepest).sigmoid()
+            return torch.cat([mean_places(maps), score[..., None]], dim=-1)
 
     def regress(self, seen: Seen, extra: Tensor) -> HeadOutput:
         """Bodies from what was seen, and from ``extra`` (B, E) facts about each person."""
@@ -98,32 +106,15 @@ class PartAttentionHead(nn.Module):
         return HeadOutput(self.pose(joints), self.shape(person), self.camera(person))
 
 
-class KeypointFinder(nn.Module):
-    """COCO's 17 keypoints in a crop: the mean place of a map of each.
+def mean_places(maps: Tensor) -> Tensor:
+    """Where each of K maps (B, K, h, w) of logits is bright in the mean: (B, K, 2) in -1..1.
 
     Source:
         Sun et al., "Integral human pose regression", ECCV 2018, equation 2.
     """
-
-    def __init__(self, channels: int, deepest: int) -> None:
-        super().__init__()
-        self.maps = nn.Conv2d(channels, len(COCO17_JOINTS), 1)
-        self.presence = nn.Linear(deepest, len(COCO17_JOINTS))
-
-    def forward(self, features: Tensor, deepest: Tensor) -> Tensor:
-        """Find keypoints.
-
-        Args:
-            features: (B, C, h, w).
-            deepest: (B, D) of the whole picture.
-
-        Returns:
-            (B, 17, 3) x, y in -1..1 of the crop, and how likely it is inside.
-        """
-        maps = attention_maps(self.maps(features))
-        x, y = (_centers(side, maps) for side in (maps.shape[3], maps.shape[2]))
-        place = torch.stack([maps.sum(2) @ x, maps.sum(3) @ y], dim=-1)
-        return torch.cat([place, self.presence(deepest).sigmoid()[..., None]], dim=-1)
+    bright = attention_maps(maps)
+    x, y = (_centers(side, bright) for side in (bright.shape[3], bright.shape[2]))
+    return torch.stack([bright.sum(2) @ x, bright.sum(3) @ y], dim=-1)
 
 
 def _centers(count: int, like: Tensor) -> Tensor:

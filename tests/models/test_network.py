@@ -5,7 +5,7 @@ from pydantic import ValidationError
 from smplcli.errors import ConfigError, UnreadableFileError
 from smplcli.models.backbones import Backbone
 from smplcli.models.config import ModelConfig
-from smplcli.models.heads import KeypointFinder, attend
+from smplcli.models.heads import attend, mean_places
 from smplcli.models.network import build_network
 from smplcli.models.preprocess import crop_to_unit
 
@@ -248,17 +248,21 @@ def test_lifting_in_training_learns_how_to_normalise_keypoints():
     assert (network.encoder.entry.norm.running_mean != before).any()
 
 
-def test_a_keypoint_is_found_where_its_map_is_bright():
-    finder = KeypointFinder(channels=17, deepest=4)
-    finder.maps.weight.data = 50 * torch.eye(17)[:, :, None, None]
-    features = torch.zeros(1, 17, 4, 8)
-    features[0, range(17), 3, 1] = 1.0
+def test_a_keypoint_is_where_its_map_is_bright():
+    maps = torch.zeros(1, 17, 4, 8)
+    maps[0, range(17), 3, 1] = 50.0
 
-    found = finder(features, torch.zeros(1, 4))
+    found = mean_places(maps)
 
-    torch.testing.assert_close(
-        found[0, :, :2], torch.tensor([[-0.625, 0.75]]).expand(17, 2), atol=1e-5, rtol=0
-    )
+    expected = torch.tensor([-0.625, 0.75]).expand(1, 17, 2)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_a_keypoint_lies_between_two_bright_cells():
+    maps = torch.full((1, 1, 4, 4), -50.0)
+    maps[0, 0, 1, 1] = maps[0, 0, 1, 2] = 50.0
+
+    torch.testing.assert_close(mean_places(maps), torch.tensor([[[0.0, -0.25]]]))
 
 
 def _finds_keypoints():

@@ -76,7 +76,7 @@ def test_a_recipe_trains_from_end_to_end(name, data, tmp_path):
         ("pare", "resnet50", "part-attention", 3, True),
         ("pare-dino", "resnet50", "part-attention", 3, True),
         ("pare-original", "hrnet_w32", "pare", None, None),
-        ("lite", "tf_efficientnet_lite0", "part-attention", 2, True),
+        ("lite", "movenet", "part-attention", 2, True),
     ],
 )
 def test_a_recipe_is_the_network_that_it_is_named_for(name, backbone, head, upsamplings, has_own):
