@@ -10,7 +10,7 @@ from smplcli.camera import crop_camera_to_transl, project_points
 from smplcli.conventions import NUM_JOINTS
 from smplcli.datasets.poses import draw_pose
 from smplcli.types import Camera, Crop
-from smplcli.workflows.bodies import assume_camera, place_bodies
+from smplcli.workflows.bodies import FOUND_SCORE, assume_camera, join_keypoints, place_bodies
 
 SIZE = (1280, 720)
 
@@ -123,3 +123,21 @@ def test_the_networks_camera_puts_a_body_in_the_middle_of_its_crop():
     seen = project_points(torch.zeros(1, 1, 3), transl, camera)
 
     assert seen[0, 0].tolist() == pytest.approx([300, 500], abs=1e-3)
+
+
+def test_the_networks_own_keypoints_stand_where_the_detector_is_not_sure():
+    crop = Crop(torch.tensor([[100.0, 60.0]]), torch.tensor([40.0]))
+    told = torch.tensor([[[1.0, 2.0, 0.9]] * 8 + [[1.0, 2.0, 0.1]] * 9])
+    found = torch.tensor([[[-1.0, 0.5, 1.0]] * 17])
+
+    joined = join_keypoints(told, found, crop)
+
+    assert torch.equal(joined[:, :8], told[:, :8])
+    own = torch.tensor([80.0, 70.0, FOUND_SCORE])
+    torch.testing.assert_close(joined[0, 8:], own.expand(9, 3))
+
+
+def test_a_network_that_looks_for_none_leaves_keypoints_alone():
+    told = torch.rand(2, 17, 3)
+
+    assert torch.equal(join_keypoints(told, None, Crop(torch.rand(2, 2), torch.rand(2))), told)
