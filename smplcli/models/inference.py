@@ -18,7 +18,7 @@ from smplcli.errors import ConfigError
 from smplcli.models.network import Network
 
 Precision = Literal["auto", "fp32", "bf16"]
-"""``auto`` is bf16 for large networks on a GPU: on processors it was never clearly faster."""
+"""``auto`` is bf16 for large networks on devices that are made for it."""
 
 LARGE = 15_000_000
 """Parameters; smaller networks take less time than the rest of the work, and round worse."""
@@ -58,7 +58,15 @@ def resolve_precision(precision: Precision, network: Network) -> Literal["fp32",
     if precision != "auto":
         return precision
     is_large = sum(x.numel() for x in network.parameters()) >= LARGE
-    return "bf16" if is_large and has_bf16 and device.type == "cuda" else "fp32"
+    return "bf16" if is_large and has_fast_bf16(device) else "fp32"
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions of its own for bf16, which others only imitate."""
+    if device.type == "cpu":
+        has = torch.cpu.get_capabilities()
+        return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def prepare_network(network: Network, *, precision: Precision = "fp32") -> Network:
@@ -90,6 +98,9 @@ def prepare_network(network: Network, *, precision: Precision = "fp32") -> Netwo
 class Convolution(nn.Module):
     """A convolution with what follows it: a sum with something else, and an activation.
 
+    The weights are ordered at the first call, when it is known what size pictures have: oneDNN
+    orders them by that, and orders them anew at every call where it would do otherwise.
+
     Args:
         conv: The convolution, whose weights are replaced.
         dtype: What it computes in, whatever it is given.
@@ -106,16 +117,16 @@ class Convolution(nn.Module):
         self.conv, self._dtype = conv, dtype
         self.activation, self.limits = activation
         weight = conv.weight.detach().to(dtype)
-        self._packed = _pack(conv, weight)
-        if self._packed is None:
-            conv.weight = _fixed(weight.to(memory_format=torch.channels_last))
-        else:
-            conv.weight = _fixed(weight.new_zeros(0))
+        conv.weight = _fixed(weight.to(memory_format=torch.channels_last))
+        self._packed: Tensor | None = None
+        self._is_new = True
         conv.bias = conv.bias if conv.bias is None else _fixed(conv.bias.detach().to(dtype))
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """Activation of convolved x (B, C, H, W), to which ``other`` is added before."""
         x = x.to(self._dtype)
+        if self._is_new:
+            self._order_weights(x)
         if self._packed is not None:
             return self._run_packed(x, other)
         y = cast("Tensor", self.conv(x))
@@ -124,6 +135,12 @@ class Convolution(nn.Module):
         if self.activation == "relu":
             return functional.relu(y)
         return y.clamp(*self.limits) if self.limits else y
+
+    def _order_weights(self, x: Tensor) -> None:
+        self._is_new = False
+        self._packed = _pack(self.conv, x.shape)
+        if self._packed is not None:
+            self.conv.weight = _fixed(self.conv.weight.new_zeros(0))
 
     def _run_packed(self, x: Tensor, other: Tensor | None) -> Tensor:
         conv = self.conv
@@ -181,17 +198,20 @@ def _fixed(tensor: Tensor) -> nn.Parameter:
     return nn.Parameter(tensor, requires_grad=False)
 
 
-def _pack(conv: nn.Conv2d | nn.ConvTranspose2d, weight: Tensor) -> Tensor | None:
+def _pack(conv: nn.Conv2d | nn.ConvTranspose2d, shape: torch.Size) -> Tensor | None:
     """Weights in the order in which oneDNN reads them, where it can be asked to order them."""
+    weight = conv.weight
     if weight.device.type != "cpu" or type(conv).__name__ == _PADDED_BY_SIZE:
         return None
     where = (conv.stride, conv.dilation, conv.groups)
     try:
         if isinstance(conv, nn.ConvTranspose2d):
             pads = (conv.padding, conv.output_padding)
-            packed = _operation("_reorder_convolution_transpose_weight")(weight, *pads, *where)
+            packed = _operation("_reorder_convolution_transpose_weight")(
+                weight, *pads, *where, shape
+            )
         else:
-            packed = _operation("_reorder_convolution_weight")(weight, conv.padding, *where)
+            packed = _operation("_reorder_convolution_weight")(weight, conv.padding, *where, shape)
     except (AttributeError, RuntimeError):  # a torch without oneDNN, or another processor's
         return None
     return cast("Tensor", packed)

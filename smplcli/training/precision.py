@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 import torch
 
 from smplcli.errors import RefusedError
+from smplcli.models.inference import has_fast_bf16
 from smplcli.training.config import ComputeConfig, Precision, Recipe
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -20,8 +21,7 @@ def autocast(precision: Precision, device: torch.device) -> torch.autocast:
 
 def frozen_dtype(device: torch.device) -> torch.dtype:
     """What parts that learn nothing compute in: 16 bits are fast, and nothing learns rounding."""
-    has_bf16 = device.type == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
-    return torch.bfloat16 if has_bf16 else torch.float32
+    return torch.bfloat16 if has_fast_bf16(device) else torch.float32
 
 
 def compiled(function: F, config: ComputeConfig) -> F:

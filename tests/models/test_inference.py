@@ -14,6 +14,7 @@ from smplcli.models.inference import (
     LARGE,
     Convolution,
     Interleaved,
+    has_fast_bf16,
     prepare_network,
     resolve_precision,
 )
@@ -186,11 +187,26 @@ def test_auto_looks_at_the_device_and_words_are_taken_literally():
     assert chosen == {"auto": "fp32", "fp32": "fp32", "bf16": "bf16"}
 
 
-def test_auto_computes_large_networks_in_fp32_on_a_processor():
+def test_auto_computes_large_networks_in_bf16_where_the_processor_is_made_for_it():
     network = random_network(CONFIGS["baseline"])
     assert sum(x.numel() for x in network.parameters()) >= LARGE
 
-    assert resolve_precision("auto", network) == "fp32"
+    chosen = resolve_precision("auto", network)
+
+    assert chosen == ("bf16" if has_fast_bf16(torch.device("cpu")) else "fp32")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_pictures_of_another_size_than_the_first_are_answered_alike(precision):
+    network = random_network(CONFIGS["nearest"])
+    fresh, used = (prepare_network(network, precision=precision) for _ in range(2))
+    picture = torch.rand(3, 3, SIZE, SIZE)
+
+    with torch.inference_mode():
+        used(torch.rand(1, 3, 2 * SIZE, 2 * SIZE))
+        answers = [prepared(picture).rotmat for prepared in (fresh, used)]
+
+    torch.testing.assert_close(*answers, rtol=0, atol=1e-5 if precision == "fp32" else 0.02)
 
 
 def test_bf16_is_refused_where_there_is_none():
