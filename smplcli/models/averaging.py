@@ -7,6 +7,7 @@ from torch import Tensor
 
 from smplcli.conventions import COCO17_MIRROR, SMPL_MIRROR
 from smplcli.models.network import NetworkOutput
+from smplcli.models.turning import quarter_turns, turn, turn_back
 from smplcli.rotations import mirror_rotmat, nearest_rotation
 
 Answer = Callable[[Tensor, Tensor | None], NetworkOutput]
@@ -22,6 +23,8 @@ def mean_answer(
 ) -> NetworkOutput:
     """Mean of what networks answer.
 
+    Who lies or hangs upside down, by the keypoints, is turned upright for them.
+
     Args:
         networks: At least one.
         image: (B, 3, S, S) RGB in 0..1.
@@ -30,11 +33,19 @@ def mean_answer(
 
     Returns:
         Mean betas and cameras, and the rotations nearest to the means of the matrices; the part
-        attention of the first network. A single answer is returned as it is.
+        attention and the found keypoints of the first network.
     """
+    turns = None if keypoints is None else quarter_turns(keypoints)
+    if keypoints is not None and turns is not None:
+        image, keypoints = turn(image, keypoints, turns)
     answers = [network(image, keypoints) for network in networks]
     if flip_test:
         answers += [_answer_to_mirrored(network, image, keypoints) for network in networks]
+    mean = _mean(answers)
+    return mean if turns is None else turn_back(mean, turns)
+
+
+def _mean(answers: Sequence[NetworkOutput]) -> NetworkOutput:
     if len(answers) == 1:
         return answers[0]
     rotmat, betas, pred_cam = (

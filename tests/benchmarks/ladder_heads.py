@@ -1,7 +1,7 @@
 """The heads of the ladder alone, on features of a backbone that already knows people.
 
-``python -m tests.benchmarks.ladder_heads DATA OUT [STEPS]``: the shipped network's backbone looks
-at every picture once, unaugmented; its last features are kept, and each head learns from them.
+``python -m tests.benchmarks.ladder_heads DATA OUT [STEPS]``: the person detector's trunk looks at
+every picture once, unaugmented; its last features are kept, and each head learns from them.
 That takes a fraction of the time of training whole networks, so heads see more people.
 DATA is a prepared synthetic data set; what is in OUT is not computed again.
 """
@@ -22,10 +22,11 @@ from smplcli.datasets.shards import PreparedSplit, open_prepared
 from smplcli.evaluation.inference import index_batches
 from smplcli.evaluation.predictions import Predictions
 from smplcli.evaluation.scoring import neutral_posers, score_predictions, truth_of
-from smplcli.files import asset, read_json, write_json
+from smplcli.files import read_json, write_json
+from smplcli.models.backbones import MOVENET, Backbone
 from smplcli.models.config import ModelConfig
 from smplcli.models.network import Network, NetworkOutput, build_network
-from smplcli.models.weights import load_network
+from smplcli.models.pretrained import pretrained_file
 from smplcli.training.batches import StepBatches
 from smplcli.training.config import LossConfig, ScheduleConfig
 from smplcli.training.losses import Losses
@@ -35,7 +36,7 @@ from smplcli.workflows.validation import VALIDATION
 from tests.benchmarks.ladder import BASELINE, FULL, MODEL, ONE_PERCEPTRON, beside
 
 STEPS, BATCH = 800, 32
-SIZE, PARTS = 128, 32
+SIZE, PARTS = 160, 40
 METRICS = ("mpjpe", "pa_mpjpe")
 
 RUNGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -52,7 +53,7 @@ class Seen(NamedTuple):
     """All samples of a split, as the backbone left them."""
 
     features: Tensor
-    """(N, 320, 4, 4) half precision."""
+    """(N, 480, 5, 5) half precision."""
 
     labels: dict[str, Tensor]
     """Fields of `Sample` but the picture."""
@@ -66,7 +67,8 @@ def main(data: Path, out: Path, steps: int = STEPS) -> None:
     for number, (model, losses) in enumerate(RUNGS.values()):
         result = out / f"{number}.json"
         if not result.is_file():
-            network = build_network(ModelConfig(**MODEL | {"input_size": SIZE} | model))
+            config = MODEL | {"backbone": MOVENET, "input_size": SIZE} | model
+            network = build_network(ModelConfig(**config))
             network.mean_rot6d.copy_(start)
             _train(network, train, LossConfig(**losses), steps)
             write_json(result, _measure(network.eval(), test, split))
@@ -81,7 +83,8 @@ def _see(split: PreparedSplit, path: Path) -> Seen:
     file = path.with_suffix(".safetensors")
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        backbone = load_network(asset("network.safetensors")).network.backbone
+        backbone = Backbone(MOVENET).eval()
+        backbone.load_pretrained(pretrained_file(MOVENET, "detector"))
         samples = SampleSet(split, size=SIZE, part_size=PARTS)
         features, labels = [], []
         for rows in index_batches(len(split), 64):

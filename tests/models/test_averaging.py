@@ -4,11 +4,13 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from smplcli.conventions import COCO17_MIRROR, SMPL_MIRROR
+from smplcli.conventions import COCO17_JOINTS, COCO17_MIRROR, SMPL_MIRROR
 from smplcli.models.averaging import mean_answer
 from smplcli.models.config import ModelConfig
 from smplcli.models.network import build_network
 from smplcli.rotations import mirror_rotmat
+
+SHOULDERS = [COCO17_JOINTS.index(f"{side}_shoulder") for side in ("left", "right")]
 
 
 def network_of(seed):
@@ -24,7 +26,9 @@ def network_of(seed):
 
 def pictures():
     generator = torch.Generator().manual_seed(0)
-    return torch.rand(2, 3, 64, 64, generator=generator), torch.rand(2, 17, 3, generator=generator)
+    image, keypoints = (torch.rand(2, *x, generator=generator) for x in ((3, 64, 64), (17, 3)))
+    keypoints[:, SHOULDERS, 1] -= 2  # above everything else, as nobody shall be turned
+    return image, keypoints
 
 
 def test_a_picture_and_its_mirror_image_are_answered_by_mirrored_bodies():
@@ -68,3 +72,17 @@ def test_two_networks_answer_half_way_between_them():
     angles = [Rotation.from_matrix(x.view(-1, 3, 3)).magnitude() for x in (turn, rest)]
     assert angles[0] == pytest.approx(angles[1], abs=1e-3)
     assert max(angles[0]) > 0.1
+
+
+@torch.inference_mode()
+def test_who_lies_is_answered_like_the_same_person_upright():
+    network, (image, keypoints) = network_of(0), pictures()
+    lying = keypoints.clone()
+    lying[..., :2] = torch.stack([-keypoints[..., 1], keypoints[..., 0]], dim=-1)
+
+    upright = mean_answer([network], image, keypoints)
+    fallen = mean_answer([network], image.rot90(-1, (2, 3)), lying)
+
+    assert fallen.betas == pytest.approx(upright.betas, abs=1e-5)
+    assert fallen.rotmat[:, 1:] == pytest.approx(upright.rotmat[:, 1:], abs=1e-5)
+    assert not torch.allclose(fallen.rotmat[:, 0], upright.rotmat[:, 0], atol=0.1)
