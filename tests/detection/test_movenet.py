@@ -120,3 +120,18 @@ def test_pictures_of_few_large_people_are_not_looked_at_in_tiles(name, detector,
     detector.detect(photo(name))
 
     assert len(sizes) == len(movenet.LONGEST_SIDES)
+
+
+def test_who_is_upside_down_is_found_in_the_turned_picture(detector):
+    image = photo("astronaut.png")
+    upside_down = np.ascontiguousarray(image[::-1, ::-1])
+    x, y = NOSES["astronaut.png"]
+    height, width = image.shape[:2]
+
+    (found,) = detector.detect(upside_down)
+
+    nose = np.array([width - 1 - x, height - 1 - y])
+    assert np.linalg.norm(found.keypoints[NOSE, :2] - nose) < 12
+    assert (found.bbox[:2] < nose).all()
+    assert (found.bbox[2:] > nose).all()
+    assert all(detector._pass(upside_down, side) == [] for side in movenet.LONGEST_SIDES)
