@@ -53,6 +53,38 @@ def asset(name: str) -> Path:
     )
 
 
+def refuse_existing(*files: Path, overwrite: bool) -> None:
+    """Stop before the work rather than after it.
+
+    Raises:
+        OutputExistsError: One of the files is there and ``overwrite`` is false.
+    """
+    for file in files:
+        if file.exists() and not overwrite:
+            raise OutputExistsError(
+                f"output exists: {file}", hint="Choose another path or pass --overwrite."
+            )
+
+
+def check_folder(folder: Path) -> None:
+    """Find out whether files can be written in a folder, which need not exist yet.
+
+    Raises:
+        ResourceError: It is a file or in one, or may not be written in.
+    """
+    nearest = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not nearest.is_dir():
+        raise ResourceError(
+            f"cannot write in folder: {folder}: {nearest} is a file",
+            hint="Choose a folder, or move that file away.",
+        )
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ResourceError(
+            f"cannot write in folder: {folder}: permission denied: {nearest}",
+            hint="Choose a folder that you may write to.",
+        )
+
+
 @contextmanager
 def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     """Open a temporary file that becomes ``path`` when the block ends without an exception.
@@ -61,10 +93,7 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
         OutputExistsError: ``path`` exists and ``overwrite`` is false.
         ResourceError: The folder cannot be written or the disk is full.
     """
-    if path.exists() and not overwrite:
-        raise OutputExistsError(
-            f"output exists: {path}", hint="Choose another path or pass --overwrite."
-        )
+    refuse_existing(path, overwrite=overwrite)
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,6 +109,7 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise ResourceError(f"disk full: {path}", hint="Free space and run again.") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            check_folder(path.parent)
             raise ResourceError(
                 f"cannot write: {path}", hint="Choose a folder that you may write to."
             ) from error

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from smplcli.errors import HostileFileError, MissingFileError, UnreadableFileError
+from smplcli.errors import (
+    HostileFileError,
+    MissingFileError,
+    ResourceError,
+    UnreadableFileError,
+)
 from smplcli.files import map_npz, read_json, write_json, write_npz
 
 ARRAYS = {
@@ -74,3 +79,12 @@ def test_a_file_name_that_is_no_text_can_be_written_as_json(tmp_path):
     write_json(tmp_path / "a.json", [name])
 
     assert read_json(tmp_path / "a.json") == [name]
+
+
+def test_writing_below_a_file_names_the_file(tmp_path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ResourceError, match=r"in folder: .*x/y: .*file is a file") as caught:
+        write_json(tmp_path / "file" / "x" / "y" / "z.json", {})
+
+    assert caught.value.hint == "Choose a folder, or move that file away."

@@ -15,7 +15,7 @@ from smplcli.evaluation.predictions import Predictions, match_predictions
 from smplcli.evaluation.ranks import Rank, joined
 from smplcli.evaluation.reports import PER_SAMPLE_FILE, write_per_sample_csv
 from smplcli.evaluation.scoring import RawErrors, SampleErrors, finish, measure_batches
-from smplcli.files import sha256_of, write_json
+from smplcli.files import refuse_existing, sha256_of, write_json
 from smplcli.workflows.evaluation_ground import Ground, open_ground, posers_of, without_camera
 from smplcli.workflows.evaluation_report import (
     Evaluation,
@@ -40,7 +40,6 @@ from smplcli.workflows.targets import (
     open_predictor,
     prediction_notes,
     predictions_sha256,
-    refuse_existing,
     weights_file,
 )
 

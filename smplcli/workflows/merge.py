@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from smplcli.body.files import load_body
 from smplcli.body.model import BodyModel
 from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
-from smplcli.files import map_npz, npz_names
+from smplcli.files import map_npz, npz_names, refuse_existing
 from smplcli.types import Ints
 from smplcli.workflows.people import (
     OK,
@@ -25,15 +25,15 @@ from smplcli.workflows.people import (
     check_made_with,
 )
 from smplcli.workflows.pictures import claim_outputs
+from smplcli.workflows.predict_outputs import TableFormat, refuse_unfinished, table_files
 from smplcli.workflows.predict_pipeline import block_size
 from smplcli.workflows.predict_report import PredictReport
 from smplcli.workflows.predict_write import SHARD, Finish, counted
 from smplcli.workflows.progress import Progress, no_progress
 from smplcli.workflows.shards import Shard
 from smplcli.workflows.spool import STATUSES, Spool, person_record
-from smplcli.workflows.tables import TableFormat, table_files
-from smplcli.workflows.targets import body_label, refuse_existing
-from smplcli.workflows.unfinished import names_digest, plan_differences, refuse_unfinished
+from smplcli.workflows.targets import body_label
+from smplcli.workflows.unfinished import names_digest, plan_differences
 
 FACTS = ("plan", "sequences", "smooth", "num_placed_by_keypoints", "num_unused_boxes")
 """What a shard says beside its number."""

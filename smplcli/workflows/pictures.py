@@ -21,6 +21,7 @@ from smplcli.errors import (
     ShapeError,
     UnreadableFileError,
 )
+from smplcli.files import check_folder
 from smplcli.images import IMAGE_SUFFIXES, list_image_names, natural_order, read_image
 from smplcli.types import Pixels
 from smplcli.videos import VIDEO_SUFFIXES, split_frame_name
@@ -313,6 +314,7 @@ def claim_outputs(outputs: Iterable[Path], inputs: Sequence[str]) -> None:
             with TemporaryFile(dir=folder):
                 pass
         except OSError as error:
+            check_folder(folder)
             raise ResourceError(
                 f"cannot write in folder: {folder}: {error.strerror}",
                 hint="Choose a folder that you may write to.",

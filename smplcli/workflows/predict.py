@@ -2,22 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from smplcli.evaluation.ranks import joined
-from smplcli.models.inference import Precision
 from smplcli.rendering.views import OverlayStyle
 from smplcli.videos import DEFAULT_FPS
-from smplcli.workflows.finders import MOVENET
-from smplcli.workflows.meshes import MeshFormat
 from smplcli.workflows.pictures import PictureInputs
-from smplcli.workflows.predict_many import run_as_rank, run_in_processes
-from smplcli.workflows.predict_report import PredictReport
-from smplcli.workflows.predict_run import Conduct, run
-from smplcli.workflows.predict_settings import PredictSettings
+from smplcli.workflows.predict_outputs import Conduct, TableFormat
+from smplcli.workflows.predict_settings import MOVENET, PredictSettings
+from smplcli.workflows.predict_task import Task, open_task, shared_file
 from smplcli.workflows.progress import Progress, no_progress
-from smplcli.workflows.sequence_files import with_sequence_files
 from smplcli.workflows.shards import Shard
-from smplcli.workflows.tables import TableFormat
+
+if TYPE_CHECKING:
+    from smplcli.models.inference import Precision
+    from smplcli.workflows.meshes import MeshFormat
+    from smplcli.workflows.predict_report import PredictReport
 
 
 def predict(
@@ -34,12 +33,12 @@ def predict(
     overlay_dir: Path | None = None,
     overlay_style: OverlayStyle = "mesh",
     mesh_dir: Path | None = None,
-    mesh_format: MeshFormat = "glb",
+    mesh_format: "MeshFormat" = "glb",
     bvh_dir: Path | None = None,
     table_format: TableFormat | None = None,
     vertices: bool = False,
     device: str = "auto",
-    precision: Precision = "auto",
+    precision: "Precision" = "auto",
     batch_size: int | None = None,
     detector: str = MOVENET,
     detector_weights: Path | None = None,
@@ -57,7 +56,7 @@ def predict(
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = no_progress,
-) -> PredictReport:
+) -> "PredictReport":
     """Estimate pose, shape and place of the people in pictures.
 
     A picture that cannot be read gets a row that says so, and the others are worked on. As many
@@ -148,21 +147,15 @@ def predict(
         shard=shard,
     )
     conduct = Conduct(resume, overwrite, progress)
-    report = _run(inputs, out, settings, conduct, nproc=nproc)
-    return with_sequence_files(report, inputs, settings, conduct)
-
-
-def _run(
-    inputs: PictureInputs,
-    out: Path | None,
-    settings: PredictSettings,
-    conduct: Conduct,
-    *,
-    nproc: int,
-) -> PredictReport:
+    task = open_task(inputs, out, settings, conduct)
     if nproc > 1:
-        return run_in_processes(inputs, out, settings, conduct, nproc=nproc)
-    with joined() as rank:
-        if rank.size > 1:
-            return run_as_rank(inputs, out, settings, conduct, rank)
-        return run(inputs, out, settings, conduct)
+        shared_file(task, nproc)
+    return _work(task, nproc)
+
+
+def _work(task: Task, nproc: int) -> "PredictReport":
+    # They import torch, which takes longer than to find a mistake in the arguments.
+    from smplcli.workflows.predict_many import run_task  # noqa: PLC0415
+    from smplcli.workflows.sequence_files import with_sequence_files  # noqa: PLC0415
+
+    return with_sequence_files(run_task(task, nproc=nproc), task)

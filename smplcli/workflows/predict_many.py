@@ -17,26 +17,26 @@ from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from smplcli.body.files import load_body
-from smplcli.errors import ConfigError, ResourceError
-from smplcli.evaluation.ranks import Rank
+from smplcli.errors import ResourceError
+from smplcli.evaluation.ranks import Rank, joined
 from smplcli.files import map_npz
 from smplcli.workflows.merge import put_together, read_shard, shard_report
 from smplcli.workflows.people import OK
-from smplcli.workflows.pictures import PictureInputs, open_pictures
-from smplcli.workflows.predict_report import PredictReport
-from smplcli.workflows.predict_run import (
+from smplcli.workflows.pictures import PictureInputs
+from smplcli.workflows.predict_outputs import (
     Conduct,
     Outputs,
-    drawn_now,
-    name_outputs,
-    refuse_outputs,
-    run,
+    part_folder,
+    refuse_unfinished,
 )
+from smplcli.workflows.predict_report import PredictReport
+from smplcli.workflows.predict_run import drawn_now, run
 from smplcli.workflows.predict_settings import PredictSettings
+from smplcli.workflows.predict_task import Task, open_task, shared_file
 from smplcli.workflows.progress import Progress, Remarked, no_progress
 from smplcli.workflows.shards import Shard
 from smplcli.workflows.spool import PICTURE, PICTURES_FILE
-from smplcli.workflows.unfinished import claim_part, part_folder
+from smplcli.workflows.unfinished import claim_part
 
 T = TypeVar("T")
 
@@ -82,10 +82,12 @@ class Team(NamedTuple):
 
         Raises:
             ConfigError: An interrupted run had another number of processes.
-            OutputExistsError: A result is there that may not be replaced.
-            ResourceError: Others are in the folder.
+            OutputExistsError: There is one, and nobody said what is to become of it.
+                ResourceError: Others are in the folder.
         """
-        refuse_outputs(self.outputs, conduct)
+        refuse_unfinished(
+            self.outputs.files[0], resume=conduct.resume, overwrite=conduct.overwrite
+        )
         plan = {"processes": self.size}
         with claim_part(self.outputs.files[0], plan, resume=conduct.resume):
             (self.folder / STOP_FILE).unlink(missing_ok=True)
@@ -97,17 +99,14 @@ class Team(NamedTuple):
         done = self.shard_file(number)
         if done.exists():
             return shard_report(read_shard(done), load_body(self.settings.body))
-        return run(
-            self.inputs,
-            done,
-            replace(
-                self.settings,
-                shard=Shard(number, self.size),
-                device=_device(self.settings.device, number),
-                table_format=None,
-            ),
-            Conduct(resume=True, overwrite=True, progress=progress),
+        settings = replace(
+            self.settings,
+            shard=Shard(number, self.size),
+            device=_device(self.settings.device, number),
+            table_format=None,
         )
+        conduct = Conduct(resume=True, overwrite=True, progress=progress)
+        return run(open_task(self.inputs, done, settings, conduct))
 
     def end(self, reports: Sequence[PredictReport], progress: Progress) -> PredictReport:
         """Merge all shards."""
@@ -133,21 +132,22 @@ class Team(NamedTuple):
         )
 
 
-def run_in_processes(
-    inputs: PictureInputs,
-    out: Path | None,
-    settings: PredictSettings,
-    conduct: Conduct,
-    *,
-    nproc: int,
-) -> PredictReport:
+def run_task(task: Task, *, nproc: int) -> PredictReport:
+    """Do a task in this process, or share it among several."""
+    if nproc > 1:
+        return run_in_processes(task, nproc=nproc)
+    with joined() as rank:
+        return run_as_rank(task, rank) if rank.size > 1 else run(task)
+
+
+def run_in_processes(task: Task, *, nproc: int) -> PredictReport:
     """Share a run among new processes of this machine, and its GPUs if there are some.
 
     Raises:
         ConfigError: What is to be done cannot be shared.
         ResourceError: A process died.
     """
-    team = _team(inputs, out, settings, nproc)
+    team, conduct = _team(task, nproc), task.conduct
     threads = max(1, torch.get_num_threads() // nproc)
     with team.alone(conduct):
         executor = get_reusable_executor(max_workers=nproc, timeout=IDLE_SECONDS, reuse=False)
@@ -201,13 +201,7 @@ def _follow(team: Team, futures: Sequence[Future[PredictReport]]) -> Iterator[No
             return
 
 
-def run_as_rank(
-    inputs: PictureInputs,
-    out: Path | None,
-    settings: PredictSettings,
-    conduct: Conduct,
-    rank: Rank,
-) -> PredictReport:
+def run_as_rank(task: Task, rank: Rank) -> PredictReport:
     """Share a run with the processes that torchrun started, the first of which merges.
 
     Returns:
@@ -216,7 +210,7 @@ def run_as_rank(
     Raises:
         ConfigError: What is to be done cannot be shared.
     """
-    team = _team(inputs, out, settings, rank.size)
+    team, conduct = _team(task, rank.size), task.conduct
     if not rank.is_first:
         torch.distributed.barrier()
         return team.work(rank.number + 1, conduct.progress)
@@ -229,14 +223,10 @@ def run_as_rank(
         return team.end([report], no_progress)
 
 
-def _team(inputs: PictureInputs, out: Path | None, settings: PredictSettings, size: int) -> Team:
-    if out is None:
-        raise ConfigError("processes share a run by files, so there must be one to write")
-    if settings.shard:
-        raise ConfigError(f"a shard is for one process, got {size}")
-    pictures = open_pictures(inputs, recursive=settings.recursive, every=settings.every)
-    outputs = name_outputs(pictures.names, out, settings)
-    return Team(inputs, outputs, settings, part_folder(out), size, len(pictures.names))
+def _team(task: Task, size: int) -> Team:
+    out = shared_file(task, size)
+    num_pictures = len(task.pictures.names)
+    return Team(task.inputs, task.outputs, task.settings, part_folder(out), size, num_pictures)
 
 
 def _device(name: str, number: int) -> str:

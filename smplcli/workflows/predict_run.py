@@ -1,13 +1,11 @@
 """One run of `predict`: from settings to a written file, whatever interrupts it."""
 
-import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,33 +13,26 @@ from joblib import cpu_count
 from numpy.typing import NDArray
 
 import smplcli
-from smplcli.errors import ConfigError, OutputExistsError
 from smplcli.files import asset
 from smplcli.workflows.bodies import BodyEstimator
 from smplcli.workflows.devices import choose_device
 from smplcli.workflows.finders import choose_finder, open_detector
-from smplcli.workflows.lenses import Lenses
 from smplcli.workflows.parallel import one_thread
 from smplcli.workflows.people import CONVENTIONS, VERTICES_CONVENTION, Status
-from smplcli.workflows.pictures import (
-    Drawings,
-    PictureInputs,
-    Pictures,
-    claim_outputs,
-    open_pictures,
-)
+from smplcli.workflows.pictures import Drawings, Pictures, claim_outputs
+from smplcli.workflows.predict_outputs import Outputs, refuse_outputs, refuse_unfinished
 from smplcli.workflows.predict_pipeline import MAX_KEPT_BYTES, Pipeline, Room, block_size
 from smplcli.workflows.predict_report import PredictReport
 from smplcli.workflows.predict_settings import PredictSettings
+from smplcli.workflows.predict_task import Task
 from smplcli.workflows.predict_write import Finish, counted
 from smplcli.workflows.progress import Progress, Remarked
-from smplcli.workflows.sequences import numbered_sequences, sequence_names
+from smplcli.workflows.sequences import numbered_sequences
 from smplcli.workflows.shards import Shard
 from smplcli.workflows.spool import Spool, person_record
 from smplcli.workflows.stages import StageClock
-from smplcli.workflows.tables import table_files
-from smplcli.workflows.targets import body_label, refuse_existing
-from smplcli.workflows.unfinished import names_digest, open_spool, refuse_unfinished
+from smplcli.workflows.targets import body_label
+from smplcli.workflows.unfinished import names_digest, open_spool
 
 SHIPPED_NETWORK = "network.safetensors"
 
@@ -49,115 +40,78 @@ AUTO_BATCH = {"cpu": 8, "cuda": 64}
 """People estimated at once: a processor is fastest while few of them fit in its cache."""
 
 
-class Outputs(NamedTuple):
-    """Where results go."""
-
-    files: list[Path]
-    """npz, and a table beside it if one is wanted."""
-
-    drawings: Drawings | None
-    meshes: Drawings | None
-    motions: Drawings | None
-    """Names without the numbers of tracks and people, who are not known before."""
-
-    def paths(self, chosen: Sequence[int] | None = None) -> Iterator[Path]:
-        """All of them, of which there may be millions, or those of some pictures."""
-        drawn = [each for each in (self.drawings, self.meshes) if each is not None]
-        if chosen is None:
-            return chain(self.files, *drawn)
-        return chain(self.files, *((x[at] for at in chosen if x.is_now(at)) for x in drawn))
-
-
-class Conduct(NamedTuple):
-    """How a run behaves towards what is there, and towards who waits for it."""
-
-    resume: bool
-    overwrite: bool
-    progress: Progress
-
-
-def run(
-    inputs: PictureInputs, out: Path | None, settings: PredictSettings, conduct: Conduct
-) -> PredictReport:
+def run(task: Task) -> PredictReport:
     """Estimate the people in pictures: `predict` says what the arguments mean."""
-    clock = StageClock()
-    with clock.stage("list"):
-        pictures = open_pictures(inputs, recursive=settings.recursive, every=settings.every)
-    names, shard = pictures.names, settings.shard
-    batch_size = settings.batch_size or AUTO_BATCH[choose_device(settings.device).type]
+    settings, conduct, pictures = task.settings, task.conduct, task.pictures
+    names, shard, device = pictures.names, settings.shard, choose_device(settings.device)
+    batch_size = settings.batch_size or AUTO_BATCH[device.type]
     chosen = shard.choose(len(names), block_size(batch_size)) if shard else range(len(names))
-    outputs = name_outputs(names, out, settings)
     own = chosen if shard else None
-    refuse_outputs(outputs, conduct, own)
+    for file in task.outputs.files[:1]:
+        refuse_unfinished(file, resume=conduct.resume, overwrite=conduct.overwrite)
+    if shard:
+        refuse_outputs(task.outputs, conduct, chosen)
     detector = open_detector(
         settings.detector,
         weights=settings.detector_weights,
         min_score=settings.min_score,
-        device=choose_device(settings.device),
+        device=device,
     )
-    find, num_unused = choose_finder(
-        names,
-        boxes=settings.boxes,
+    find = choose_finder(
+        boxes=task.boxes,
         whole_image=settings.whole_image,
         detector=detector,
         max_people=settings.max_people,
     )
-    lenses = Lenses(settings.focal_length, settings.intrinsics)
-    estimator = open_estimator(settings, clock)
-    claim_outputs(outputs.paths(own), [*names, *pictures.clips] if pictures.clips else names)
+    estimator = open_estimator(settings, task.clock)
+    sources = [*names, *pictures.clips] if pictures.clips else names
+    claim_outputs(task.outputs.paths(own), sources)
     pipeline = Pipeline(
         pictures=pictures,
         chosen=chosen,
         find=find,
-        lenses=lenses,
+        lenses=task.lenses,
         estimator=estimator,
         record=person_record(len(estimator.body.v_template) if settings.vertices else 0),
         batch_size=batch_size,
-        drawings=outputs.drawings,
-        meshes=outputs.meshes,
+        drawings=task.outputs.drawings,
+        meshes=task.outputs.meshes,
         style=settings.overlay_style,
         # What is there now is the interrupted run's.
         overwrite=conduct.overwrite or conduct.resume,
-        clock=clock,
+        clock=task.clock,
         room=Room(MAX_KEPT_BYTES),
     )
-    return _run(pipeline, out, outputs, settings, conduct, num_unused=num_unused)
+    return _run(pipeline, task)
 
 
-def _run(
-    pipeline: Pipeline,
-    out: Path | None,
-    outputs: Outputs,
-    settings: PredictSettings,
-    conduct: Conduct,
-    *,
-    num_unused: int,
-) -> PredictReport:
+def _run(pipeline: Pipeline, task: Task) -> PredictReport:
+    settings, conduct = task.settings, task.conduct
     start, clock, estimator = perf_counter(), pipeline.clock, pipeline.estimator
     all_names = pipeline.pictures.names
     names = [all_names[index] for index in pipeline.chosen] if settings.shard else all_names
     plan = plan_of(pipeline, settings)
-    finish = _finish_of(pipeline, outputs, settings)
+    finish = _finish_of(pipeline, task.outputs, settings)
     job = plan | settings.drawn() | {"shard": settings.shard and str(settings.shard)}
-    with open_spool(out, job, pipeline.record, resume=conduct.resume) as spool:
+    with open_spool(task.out, job, pipeline.record, resume=conduct.resume) as spool:
         num_resumed = spool.num_pictures
         threads = work(pipeline, spool, conduct.progress)
         num_placed = int(np.count_nonzero(spool.people()["is_placed"]))
         with clock.stage("write"):
             if settings.shard:
-                facts = shard_facts(settings.shard, plan, num_placed, num_unused)
+                facts = shard_facts(settings.shard, plan, num_placed, task.num_unused_boxes)
                 arrays, motion = finish.shard(spool, names, facts)
             else:
                 arrays, motion = finish.whole(spool, names)
         return PredictReport(
             arrays=arrays,
-            out=out,
+            out=task.out,
             num_placed_by_keypoints=num_placed,
             network=str(settings.network or asset(SHIPPED_NETWORK)),
             network_sha256=estimator.loaded.sha256,
             body=body_label(estimator.body),
             body_sha256=estimator.body.sha256,
-            num_unused_boxes=num_unused,
+            num_unused_boxes=task.num_unused_boxes,
             num_resumed=num_resumed,
             seconds=perf_counter() - start,
             stages=clock.seconds,
@@ -178,66 +132,6 @@ def _finish_of(pipeline: Pipeline, outputs: Outputs, settings: PredictSettings) 
         files=outputs.files,
         overwrite=pipeline.overwrite,
     )
-
-
-def name_outputs(names: Sequence[str], out: Path | None, settings: PredictSettings) -> Outputs:
-    """Name everything that is to be written.
-
-    Raises:
-        ConfigError: ``out`` has another suffix than it should, or is missing.
-    """
-    if out is None and settings.table_format:
-        raise ConfigError(f"there is no file to write {settings.table_format} beside")
-    files = table_files(out, settings.table_format) if out else []
-    if not (settings.overlay_dir or settings.mesh_dir or settings.bvh_dir):
-        return Outputs(files, None, None, None)
-    sequences = sequence_names(names, numbered=settings.track)
-    videos = [name for name, is_video in sequences.items() if is_video]
-
-    def drawn(folder: Path | None, suffix: str, joined: Collection[str]) -> Drawings | None:
-        if folder is None:
-            return None
-        last = ".mp4" if suffix == ".jpg" else suffix
-        return Drawings(folder, names, suffix, later=sequences, joined=joined, joined_suffix=last)
-
-    return Outputs(
-        files,
-        drawn(settings.overlay_dir, ".jpg", videos),
-        drawn(
-            settings.mesh_dir,
-            f".{settings.mesh_format}",
-            sequences if settings.mesh_format == "glb" else (),
-        ),
-        drawn(settings.bvh_dir, "", sequences),
-    )
-
-
-def refuse_outputs(
-    outputs: Outputs, conduct: Conduct, chosen: Sequence[int] | None = None
-) -> None:
-    """Keep what is there, if nobody said that it may go.
-
-    Args:
-        outputs: What is to be written.
-        conduct: Says what may go.
-        chosen: Numbers of the pictures that are drawn, if they are not all.
-
-    Raises:
-        OutputExistsError: Something is there.
-    """
-    for path in outputs.files[:1]:
-        if conduct.resume and not conduct.overwrite and os.path.lexists(path):
-            raise OutputExistsError(
-                f"nothing is left to do, output is finished: {path}",
-                hint="Pass --overwrite to predict again.",
-            )
-        refuse_existing(path, overwrite=conduct.overwrite)
-        refuse_unfinished(path, resume=conduct.resume, overwrite=conduct.overwrite)
-    overwrite = conduct.overwrite or conduct.resume
-    for path in outputs.paths(chosen):
-        refuse_existing(path, overwrite=overwrite)
-    if outputs.motions and outputs.motions.folder.is_dir():
-        refuse_existing(*outputs.motions.folder.glob("*.bvh"), overwrite=overwrite)
 
 
 def open_estimator(settings: PredictSettings, clock: StageClock) -> BodyEstimator:

@@ -2,17 +2,21 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smplcli.errors import ConfigError
 from smplcli.files import sha256_of
-from smplcli.models.inference import Precision
 from smplcli.rendering.views import OverlayStyle
 from smplcli.videos import DEFAULT_FPS, MAX_FPS
-from smplcli.workflows.finders import MOVENET
-from smplcli.workflows.meshes import MeshFormat
 from smplcli.workflows.shards import Shard
-from smplcli.workflows.tables import TableFormat
+
+if TYPE_CHECKING:  # they import torch, which takes seconds
+    from smplcli.models.inference import Precision
+    from smplcli.workflows.meshes import MeshFormat
+    from smplcli.workflows.predict_outputs import TableFormat
+
+MOVENET, TORCHVISION = "movenet", "torchvision:"
+"""Detectors by name: the one that ships, and what the names of torchvision's begin with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +33,12 @@ class PredictSettings:
     overlay_dir: Path | None = None
     overlay_style: OverlayStyle = "mesh"
     mesh_dir: Path | None = None
-    mesh_format: MeshFormat = "glb"
+    mesh_format: "MeshFormat" = "glb"
     bvh_dir: Path | None = None
-    table_format: TableFormat | None = None
+    table_format: "TableFormat | None" = None
     vertices: bool = False
     device: str = "auto"
-    precision: Precision = "auto"
+    precision: "Precision" = "auto"
     batch_size: int | None = None
     detector: str = MOVENET
     detector_weights: Path | None = None
@@ -58,6 +62,11 @@ class PredictSettings:
             raise ConfigError(f"every must be positive, got {self.every}")
         if not 0 < self.fps <= MAX_FPS:
             raise ConfigError(f"fps must be in 0..{MAX_FPS:.0f}, got {self.fps}")
+        if self.max_people is not None and self.max_people < 1:
+            raise ConfigError(f"max_people must be positive, got {self.max_people}")
+        if self.boxes is not None and self.whole_image:
+            raise ConfigError("a box file and whole pictures exclude each other")
+        check_detector(self.detector, self.detector_weights, self.min_score)
 
     def decisive(self) -> dict[str, Any]:
         """Those that rows depend on, beside network, body, device and batch size; JSON-like."""
@@ -82,3 +91,30 @@ class PredictSettings:
             "mesh_dir": self.mesh_dir and str(self.mesh_dir),
             "mesh_format": self.mesh_dir and self.mesh_format,
         }
+
+
+def check_detector(name: str, weights: Path | None, min_score: float | None) -> None:
+    """Find out whether there can be such a detector.
+
+    Args:
+        name: ``movenet``, or ``torchvision:`` and the name of one of torchvision's detectors.
+        weights: Of a detector of torchvision.
+        min_score: Least score of a finding, 0..1, if one is given.
+
+    Raises:
+        ConfigError: There is no such detector, or weights are missing or not wanted.
+    """
+    if min_score is not None and not 0 <= min_score <= 1:
+        raise ConfigError(f"min_score must be in 0..1, got {min_score}")
+    if name.startswith(TORCHVISION):
+        if weights is None:
+            raise ConfigError(
+                f"detector needs a file of weights: {name}",
+                hint="Name one with --detector-weights; nothing is downloaded.",
+            )
+    elif name != MOVENET:
+        raise ConfigError(
+            f"unknown detector: {name}", hint=f"Choose {MOVENET} or {TORCHVISION}NAME."
+        )
+    elif weights is not None:
+        raise ConfigError(f"weights are for a detector of torchvision, not for {name}: {weights}")

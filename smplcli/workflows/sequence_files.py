@@ -27,10 +27,10 @@ from smplcli.workflows.meshes import write_meshes
 from smplcli.workflows.motion_files import animation, pose_of, track_motions
 from smplcli.workflows.parallel import one_thread
 from smplcli.workflows.people import PERSON_FIELDS, People
-from smplcli.workflows.pictures import Drawings, PictureInputs, read_by_name
+from smplcli.workflows.pictures import Drawings, read_by_name
+from smplcli.workflows.predict_outputs import name_outputs
 from smplcli.workflows.predict_report import PredictReport
-from smplcli.workflows.predict_run import Conduct, name_outputs
-from smplcli.workflows.predict_settings import PredictSettings
+from smplcli.workflows.predict_task import Task
 from smplcli.workflows.predict_write import SHARD
 from smplcli.workflows.progress import Progress, Remarked
 from smplcli.workflows.sequence_drawing import Drawer, framing_of
@@ -55,21 +55,18 @@ class Written(NamedTuple):
     motions: tuple[Path, ...]
 
 
-def with_sequence_files(
-    report: PredictReport, inputs: PictureInputs, settings: PredictSettings, conduct: Conduct
-) -> PredictReport:
+def with_sequence_files(report: PredictReport, task: Task) -> PredictReport:
     """Write what `predict` was asked for of sequences, and of motion, and report it as well.
 
     Args:
         report: Of the run that the people come from.
-        inputs: Of that run.
-        settings: Of that run.
-        conduct: Of that run.
+        task: What that run was.
 
     Raises:
         OutputExistsError: A file is there that may not be replaced.
         ResourceError: A file cannot be written.
     """
+    settings, conduct = task.settings, task.conduct
     if not (settings.overlay_dir or settings.mesh_dir or settings.bvh_dir):
         return report
     if SHARD in json.loads(str(report.arrays["meta"])):
@@ -85,7 +82,7 @@ def with_sequence_files(
         meshes=outputs.meshes,
         motions=outputs.motions,
         style=settings.overlay_style,
-        read=read_by_name(inputs, every=settings.every),
+        read=read_by_name(task.inputs, every=settings.every),
         overwrite=conduct.overwrite or conduct.resume,
         progress=conduct.progress,
     )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from smplcli.errors import ConfigError, UnreadableFileError
-from smplcli.files import atomic_write, sha256_of
+from smplcli.files import atomic_write, refuse_existing, sha256_of
 from smplcli.submission.agora import write_agora
 from smplcli.submission.checks.report import CheckReport
 from smplcli.submission.emdb import EmdbSequence, emdb_place, to_rotations, write_emdb
@@ -28,7 +28,7 @@ from smplcli.workflows.submission_report import (
     refuse_gaps,
     refuse_problems,
 )
-from smplcli.workflows.targets import is_predictions, refuse_existing
+from smplcli.workflows.targets import is_predictions
 
 
 class _Counts(NamedTuple):

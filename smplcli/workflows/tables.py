@@ -6,19 +6,14 @@ import json
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from smplcli.conventions import NUM_BETAS, SMPL_JOINTS
-from smplcli.errors import ConfigError
 from smplcli.evaluation.reports import harmless
 from smplcli.files import atomic_write
 from smplcli.workflows.people import PERSON_FIELDS, People
-
-TableFormat = Literal["jsonl", "csv"]
-
-OUT_SUFFIX = ".npz"
 
 DIGITS = 6
 """After the point: micrometres, and far below a pixel."""
@@ -36,17 +31,6 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "joints2d": tuple(map("_".join, product(SMPL_JOINTS, "xy"))),
 }
 """What a column of the csv adds to the name of its array."""
-
-
-def table_files(out: Path, table_format: TableFormat | None) -> list[Path]:
-    """A file of predictions, and the table beside it if one is wanted.
-
-    Raises:
-        ConfigError: ``out`` is called as if it were something else.
-    """
-    if out.suffix.lower() != OUT_SUFFIX:
-        raise ConfigError(f"predictions are written as {OUT_SUFFIX}, not: {out}")
-    return [out, *([out.with_suffix(f".{table_format}")] if table_format else [])]
 
 
 def write_table(people: Iterable[People], path: Path, *, overwrite: bool) -> None:

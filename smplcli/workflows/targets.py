@@ -9,7 +9,7 @@ import torch
 
 from smplcli.body.model import BodyModel
 from smplcli.datasets.shards import PreparedSplit
-from smplcli.errors import ConfigError, OutputExistsError
+from smplcli.errors import ConfigError
 from smplcli.evaluation.inference import KeypointSource, index_batches, predict_samples
 from smplcli.evaluation.predictions import ImageCamera, Predictions
 from smplcli.evaluation.ranks import Rank
@@ -154,19 +154,6 @@ def short_name(path: Path) -> str:
 def body_label(body: BodyModel) -> str:
     """What reports call a body."""
     return f"{body.name} (demo)" if body.is_demo else body.name
-
-
-def refuse_existing(*files: Path, overwrite: bool) -> None:
-    """Stop before the work rather than after it.
-
-    Raises:
-        OutputExistsError: One of the files is there and ``overwrite`` is false.
-    """
-    for file in files:
-        if file.exists() and not overwrite:
-            raise OutputExistsError(
-                f"output exists: {file}", hint="Choose another path or pass --overwrite."
-            )
 
 
 def prediction_notes(predictions: Predictions) -> tuple[str, ...]:

@@ -11,33 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from smplcli.errors import ConfigError, OutputExistsError, SmplCliError
+from smplcli.errors import ConfigError, SmplCliError
 from smplcli.files import read_json, write_json
+from smplcli.workflows.predict_outputs import part_folder
 from smplcli.workflows.prepared_folder import locked
 from smplcli.workflows.spool import Spool, disk_errors
 
-PART_SUFFIX = ".part"
 PLAN_FILE = "plan.json"
 
 logger = logging.getLogger(__name__)
-
-
-def part_folder(out: Path) -> Path:
-    """Folder of what is done of a file, until the file is written."""
-    return out.with_name(out.name + PART_SUFFIX)
-
-
-def refuse_unfinished(out: Path, *, resume: bool, overwrite: bool) -> None:
-    """Keep what an interrupted run has done from being lost by oversight.
-
-    Raises:
-        OutputExistsError: There is some, and nobody said what is to become of it.
-    """
-    if part_folder(out).exists() and not (resume or overwrite):
-        raise OutputExistsError(
-            f"an interrupted run is there: {part_folder(out)}",
-            hint="Pass --resume to go on with it, or --overwrite to begin again.",
-        )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import smplcli
 from smplcli.body.files import load_body
 from smplcli.body.layer import BodyLayer
 from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
-from smplcli.files import atomic_write
+from smplcli.files import atomic_write, refuse_existing
 from smplcli.images import encode_jpeg, read_image
 from smplcli.rendering.overlay import PALETTE
 from smplcli.rendering.viewer import Figure, Scene, view_page
@@ -30,7 +30,6 @@ from smplcli.workflows.people import (
 )
 from smplcli.workflows.progress import Progress, no_progress
 from smplcli.workflows.sequences import find_sequences, frame_times, track_colours
-from smplcli.workflows.targets import refuse_existing
 
 OUT_SUFFIXES = (".html", ".htm")
 

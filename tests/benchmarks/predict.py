@@ -105,10 +105,7 @@ def _stages(photos: list[Path], batch_size: int) -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     estimator = BodyEstimator(asset(SHIPPED_NETWORK), None, torch.device("cpu"))
-    names = [str(photo) for photo in photos]
-    find, _ = choose_finder(
-        names, boxes=None, whole_image=False, detector=open_detector(), max_people=None
-    )
+    find = choose_finder(boxes=None, whole_image=False, detector=open_detector(), max_people=None)
     people: list[Subject] = []
     for index, photo in enumerate(photos):
         image = read_image(photo, orientation="displayed")

@@ -44,6 +44,38 @@ app({[*command.split(), "--help"]}, standalone_mode=False); print(*sys.modules)"
     assert set(done.stdout.split()).isdisjoint(HEAVY | {"pydantic"})
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["no.jpg"], "error: input not found: no.jpg"),
+        (["empty"], "error: no pictures ("),
+        ([".", "--shard", "5/3"], "error: shard must be 1/N to N/N, got 5/3"),
+        ([".", "--out", "preds"], "error: predictions are written as .npz, not: preds"),
+        (["p.jpg", "--out", "p.jpg/x.npz"], "in folder: p.jpg: p.jpg is a file"),
+        (["p.jpg", "--overlay", "p.jpg/x"], "in folder: p.jpg/x: p.jpg is a file"),
+        (["p.jpg", "--boxes", "no.csv"], "error: box file not found: no.csv"),
+        (["p.jpg", "--boxes", "b.csv", "--whole-image"], "exclude each other"),
+        (["p.jpg", "--intrinsics", "no.txt"], "error: file of intrinsics not found: no.txt"),
+        (["p.jpg", "--network", "no.safetensors"], "error: checkpoint not found: no.safetensors"),
+        (["p.jpg", "--body", "no.pkl"], "error: body model not found: no.pkl"),
+        (["p.jpg", "--detector", "yolo"], "error: unknown detector: yolo"),
+        (["p.jpg", "--shard", "1/2", "--nproc", "2"], "error: a shard is for one process"),
+    ],
+)
+def test_mistakes_in_arguments_of_predict_are_found_before_torch_is_imported(
+    here, arguments, complaint
+):
+    (here / "p.jpg").touch()
+    (here / "empty").mkdir()
+    code = f"""import sys; from smplcli.cli import app
+try: app({["predict", *arguments]}, standalone_mode=False)
+finally: print(*sys.modules)"""
+    done = run(sys.executable, "-c", code)
+
+    assert complaint in done.stderr
+    assert set(done.stdout.split()).isdisjoint({"torch", "onnxruntime", "scipy", "rich"})
+
+
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_help_explains_the_command_and_all_its_options(command):
     assert command.help
