@@ -107,7 +107,7 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure the errors of a network. Predictions in a file are measured as well."""
-    project, data = open_project(data, target)
+    project, data = open_project(data, target, out)
     target = None if self_test else open_target(project, target)
     others = tuple(open_target(project, other) for other in against or ())
     settings = project.settings

@@ -38,6 +38,7 @@ from smplcli.cli._prepare_options import (
     StrideOption,
     ValListOption,
 )
+from smplcli.cli._work import show_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +86,8 @@ def prepare(
     names = list(map(str, sources or ()))
     stated = [*(root or ()), *(name for name in names if name != "synthetic")]
     project = find_project(check or (Path(stated[0]) if stated else None))
-    note(project.notice)
+    is_data_given = check is not None or bool(root or names)
+    show_project(project, is_data_given=is_data_given, is_out_given=out is not None)
     body = body or project.settings.body.path
     roots = raw_sources(project, names, root or ())
     if check is not None:

@@ -95,7 +95,7 @@ def submit(
     from smplcli.workflows.submit import choose_format
     from smplcli.workflows.submit import submit as write
 
-    project, folder, target = _open(data, target, format)
+    project, folder, target = _open(data, target, format, out)
     settings = project.settings
     chosen = choose_format(format, folder)
     report = write(
@@ -117,7 +117,7 @@ def submit(
 
 
 def _open(
-    data: Path | None, target: Path | None, format_name: str | None
+    data: Path | None, target: Path | None, format_name: str | None, out: Path | None
 ) -> "tuple[Project, Path | None, Path]":
     """What to work on; no data for formats that predictions alone make."""
     from smplcli.errors import ConfigError
@@ -125,7 +125,7 @@ def _open(
     from smplcli.workflows.submit import PICTURE_FORMATS
 
     if format_name not in PICTURE_FORMATS:
-        project, folder = open_project(data, target)
+        project, folder = open_project(data, target, out)
         return project, folder, open_target(project, target)
     if target is None:
         raise ConfigError(

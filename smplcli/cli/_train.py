@@ -24,6 +24,7 @@ from smplcli.cli._output import (
     print_table,
     show_progress,
 )
+from smplcli.cli._work import show_project
 
 if TYPE_CHECKING:
     from smplcli.workflows.train import TrainReport
@@ -145,7 +146,7 @@ def train(
     from smplcli.workflows.training_data import training_data
 
     project = find_project(data[0] if data else None)
-    note(project.notice)
+    show_project(project, is_data_given=bool(data), is_out_given=out is not None)
     settings = project.settings
     recipe = recipe or settings.train.recipe
     out = choose_run_dir(settings.paths.runs, recipe, out=out, resume=resume)

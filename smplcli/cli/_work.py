@@ -9,12 +9,20 @@ if TYPE_CHECKING:
     from smplcli.workflows.project import Project
 
 
-def open_project(data: Path | None, target: Path | None = None) -> "tuple[Project, Path]":
+def show_project(project: "Project", *, is_data_given: bool, is_out_given: bool = False) -> None:
+    """Say what a command works on, unless that is what its arguments name."""
+    if project.origin != "folder" or not is_data_given:
+        note(project.notice_for(is_out_given=is_out_given))
+
+
+def open_project(
+    data: Path | None, target: Path | None = None, out: Path | None = None
+) -> "tuple[Project, Path]":
     """Find the project and the data set to work on, and say which they are."""
     from smplcli.workflows.project import data_set, evaluation_target, find_project
 
     project = find_project(data)
-    note(project.notice)
+    show_project(project, is_data_given=data is not None, is_out_given=out is not None)
     if target is not None:
         evaluation_target(project, target)  # a wrong path is named before any data is asked for
     found = data_set(project, data)

@@ -66,12 +66,17 @@ class Project:
     @property
     def notice(self) -> str:
         """One line about what the commands work on."""
+        return self.notice_for()
+
+    def notice_for(self, *, is_out_given: bool = False) -> str:
+        """The same line for a command that may have been told where to write."""
         if self.origin == "file":
             return f"settings: {self.settings_file}"
         if self.origin == "demo":
+            place = "" if is_out_given else f", all under {DEMO_DIR}{os.sep}"
             return (
-                f"demo: no {SETTINGS_FILE} and no data here, so synthetic people are used, all "
-                f"under {DEMO_DIR}{os.sep}; the numbers are not comparable with published ones"
+                f"demo: no {SETTINGS_FILE} and no data here, so synthetic people are used{place}; "
+                "the numbers are not comparable with published ones"
             )
         found = (*self.raw_data.values(), *_outputs(self.settings.paths))
         return f"using {', '.join(map(str, found)) or 'the data given'}"

@@ -63,6 +63,16 @@ def test_raw_data_in_its_customary_place_is_found_announced_and_prepared(layouts
     assert read_image(Path("sheet-3dpw.png"), orientation="stored").shape == (2048, 2048, 3)
 
 
+def test_data_that_is_not_looked_at_is_not_announced():
+    Path("data/3DPW").mkdir(parents=True)
+
+    found = run("--dry-run", code=3)
+    given = run("--check", "no", code=3)
+
+    assert "using data/3DPW" in found.stderr
+    assert "using" not in given.stderr
+
+
 def test_the_table_shows_people_kept_beside_the_published_and_dropped_by_reason(layouts):
     result = run("--root", f"3dpw={layouts / '3dpw'}", "--jobs", "1", "--no-parts")
 

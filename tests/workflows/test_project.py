@@ -96,6 +96,13 @@ def test_raw_data_in_its_customary_place_is_announced(folder):
     assert project.notice == f"using {folder}"
 
 
+def test_a_demo_that_writes_elsewhere_does_not_say_that_all_is_in_its_folder():
+    project = find_project()
+
+    assert "smplcli-demo" in project.notice
+    assert "smplcli-demo" not in project.notice_for(is_out_given=True)
+
+
 def test_raw_data_that_is_there_is_prepared():
     Path("data/3DPW").mkdir(parents=True)
     Path("data/mpii").mkdir()
