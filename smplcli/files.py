@@ -85,6 +85,23 @@ def check_folder(folder: Path) -> None:
         )
 
 
+def make_folder(folder: Path) -> Path:
+    """Make a folder and those that it is in, unless they are there, and return it.
+
+    Raises:
+        ResourceError: It cannot be made; the message says which path is a file, if one is.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        check_folder(folder)
+        raise ResourceError(
+            f"cannot write in folder: {folder}: {error.strerror}",
+            hint="Choose a folder that you may write to.",
+        ) from error
+    return folder
+
+
 @contextmanager
 def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     """Open a temporary file that becomes ``path`` when the block ends without an exception.

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from smplcli.workflows.doctor import Check
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
-BROKEN = 3
 
 
 def doctor(*, body: BodyOption = None, as_json: JsonOption = False) -> None:
@@ -25,7 +24,7 @@ def doctor(*, body: BodyOption = None, as_json: JsonOption = False) -> None:
         for check in report.checks:
             _print_check(check)
     if not report.is_healthy:
-        raise typer.Exit(BROKEN)
+        raise typer.Exit(report.exit_code)
 
 
 def _print_check(check: "Check") -> None:

@@ -125,6 +125,19 @@ def printable(text: str) -> str:
     return text.translate(CONTROL_CHARACTERS)
 
 
+def counted(number: int, name: str) -> str:
+    """``1 picture``, ``2 pictures``."""
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
+
+
+def file_size(num_bytes: int) -> str:
+    """Bytes in the unit that suits them: ``870 bytes``, ``12 kB``, ``3.4 MB``, ``2.1 GB``."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if num_bytes >= size:
+            return f"{num_bytes / size:.1f} {unit}"
+    return f"{num_bytes / 1e3:.0f} kB" if num_bytes >= 1e3 else counted(num_bytes, "byte")
+
+
 def command_line() -> str:
     """The command that runs, as one would type it in a shell."""
     return shlex.join(["smplcli", *sys.argv[1:]])

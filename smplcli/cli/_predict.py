@@ -8,6 +8,7 @@ import typer
 
 from smplcli.cli._options import BodyOption, DeviceOption, JsonOption, OverwriteOption
 from smplcli.cli._output import (
+    counted,
     exit_if_incomplete,
     is_first_process,
     note,
@@ -197,7 +198,8 @@ def _with_stdin(inputs: list[Path]) -> list[Path]:
         return inputs
     from smplcli.workflows.pictures import listed_paths
 
-    listed = listed_paths(sys.stdin.buffer.read().decode("utf-8", "surrogateescape"))
+    text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+    listed = [path for _, path in listed_paths(text)]
     return [path for item in inputs for path in (listed if item == STDIN else [item])]
 
 
@@ -219,12 +221,14 @@ def _print_report(report: "PredictReport") -> None:
     if report.num_unused_boxes:
         note(f"note: boxes of pictures that are no inputs: {report.num_unused_boxes}")
     if report.overlays:
-        note(f"drew {len(report.overlays)} pictures and videos in {report.overlays[0].parent}")
+        videos = sum(path.suffix == ".mp4" for path in report.overlays)
+        drawn = (("picture", len(report.overlays) - videos), ("video", videos))
+        parts = " and ".join(counted(number, name) for name, number in drawn if number)
+        note(f"drew {parts} in {report.overlays[0].parent}")
     if report.meshes:
-        note(f"wrote {len(report.meshes)} mesh files in {report.meshes[0].parent}")
+        note(f"wrote {counted(len(report.meshes), 'mesh file')} in {report.meshes[0].parent}")
     if report.motions:
-        note(f"wrote {len(report.motions)} motion files in {report.motions[0].parent}")
-    note(f"wrote {report.out}")
+        note(f"wrote {counted(len(report.motions), 'motion file')} in {report.motions[0].parent}")
 
 
 def _show_profile(report: "PredictReport") -> None:

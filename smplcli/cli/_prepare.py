@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from smplcli.cli._options import BodyOption, JsonOption, OverwriteOption
 from smplcli.cli._output import (
+    file_size,
     note,
     print_json,
     print_line,
@@ -232,7 +233,7 @@ def _print_report(report: "PrepareReport | RenderReport") -> None:
 
 def _print_rendered(report: "RenderReport") -> None:
     print_table(
-        f"{report.out}: {report.num_bytes / 1e6:.0f} MB",
+        f"{report.out}: {file_size(report.num_bytes)}",
         ("split", "people"),
         report.counts.items(),
     )
@@ -278,7 +279,7 @@ def _title(report: "PrepareReport") -> str:
         return f"{report.source}: nothing is written"
     rate = report.images_per_second
     speed = f", {rate:.0f} images/s" if rate else ""
-    return f"{report.out}: {report.num_bytes / 1e6:.0f} MB{speed}"
+    return f"{report.out}: {file_size(report.num_bytes)}{speed}"
 
 
 def _rows(counts: "dict[str, SplitCounts]") -> "Iterator[tuple[object, ...]]":

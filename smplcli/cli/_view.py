@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smplcli.cli._options import BodyOption, JsonOption, OverwriteOption
-from smplcli.cli._output import note, print_line, print_result, show_progress
+from smplcli.cli._output import counted, note, print_line, print_result, show_progress
 
 if TYPE_CHECKING:
     from smplcli.workflows.view import ViewReport
@@ -41,4 +41,6 @@ def view(
 def _print_report(report: "ViewReport") -> None:
     for text in report.notes:
         note(f"note: {text}")
-    print_line(f"{report.out}: {report.num_images} pictures, {report.num_people} people")
+    print_line(
+        f"{report.out}: {counted(report.num_images, 'picture')}, {report.num_people} people"
+    )

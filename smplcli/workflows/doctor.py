@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from smplcli.errors import SmplCliError
+from smplcli.errors import MissingFileError, SmplCliError
 from smplcli.files import asset
 from smplcli.workflows.project import Project, data_sets, find_project, finished_runs
 
@@ -55,6 +55,9 @@ class Check:
     remedy: str = ""
     """What to do about it, as one imperative sentence; empty if all is well."""
 
+    exit_code: int = MissingFileError.exit_code
+    """Of `smplcli doctor`, if the check fails."""
+
 
 @dataclass(frozen=True, slots=True)
 class DoctorReport:
@@ -66,6 +69,11 @@ class DoctorReport:
     def is_healthy(self) -> bool:
         """Whether everything that is needed works."""
         return all(check.status != "fail" for check in self.checks)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if all is well, else that of the gravest fault."""
+        return max((x.exit_code for x in self.checks if x.status == "fail"), default=0)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values."""
@@ -220,7 +228,13 @@ def _check_data(project: Project) -> Check:
 
 
 def _failed(name: str, error: SmplCliError) -> Check:
-    return Check(name=name, status="fail", found=error.message, remedy=error.hint or "")
+    return Check(
+        name=name,
+        status="fail",
+        found=error.message,
+        remedy=error.hint or "",
+        exit_code=error.exit_code,
+    )
 
 
 @cache

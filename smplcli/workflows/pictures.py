@@ -21,7 +21,7 @@ from smplcli.errors import (
     ShapeError,
     UnreadableFileError,
 )
-from smplcli.files import check_folder
+from smplcli.files import make_folder
 from smplcli.images import IMAGE_SUFFIXES, list_image_names, natural_order, read_image
 from smplcli.types import Pixels
 from smplcli.videos import VIDEO_SUFFIXES, split_frame_name
@@ -126,8 +126,14 @@ def find_pictures(inputs: Sequence[Path], *, recursive: bool = False) -> list[st
         MissingFileError: An input does not exist, or a folder holds no picture.
         UnreadableFileError: A folder or text file cannot be read.
     """
-    named = [path for item in inputs for path in _expand(item)]
-    missing = [str(path) for path in named if not _exists(path)]
+    named: list[Path] = []
+    missing: list[str] = []
+    for item in inputs:
+        for path, origin in _expand(item):
+            if _exists(path):
+                named.append(path)
+            else:
+                missing.append(f"{origin}{path}")
     if missing or not named:
         more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
         raise MissingFileError(
@@ -150,20 +156,23 @@ def _identity(name: str, resolved: Callable[[str], str]) -> str:
     return f"{resolved(folder)}/{base}"
 
 
-def listed_paths(text: str) -> list[Path]:
-    """Paths in lines of text."""
-    return [Path(line) for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
+def listed_paths(text: str) -> Iterator[tuple[int, Path]]:
+    """Paths in lines of text, with the numbers of these, from 1."""
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
+        if line.strip():
+            yield number, Path(line)
 
 
-def _expand(path: Path) -> list[Path]:
-    """Paths that one input stands for; itself if it is no pattern and no list."""
-    if _exists(path):
-        is_list = path.suffix.lower() == LIST_SUFFIX and path.is_file()
-        return listed_paths(_read_list(path)) if is_list else [path]
-    if not glob.has_magic(str(path)):
-        return [path]
-    matching = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207, absolute ones too
-    return sorted(matching, key=natural_order) or [path]
+def _expand(path: Path) -> Iterator[tuple[Path, str]]:
+    """Paths that one input stands for, itself if it is no pattern and no list, and who says so."""
+    if _exists(path) and path.suffix.lower() == LIST_SUFFIX and path.is_file():
+        for number, listed in listed_paths(_read_list(path)):
+            yield listed, f"{path}, line {number}: "
+    elif not _exists(path) and glob.has_magic(str(path)):
+        matching = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207, absolute too
+        yield from ((found, "") for found in sorted(matching, key=natural_order) or [path])
+    else:
+        yield path, ""
 
 
 def _read_list(path: Path) -> str:
@@ -309,12 +318,11 @@ def claim_outputs(outputs: Iterable[Path], inputs: Sequence[str]) -> None:
         if path.is_dir():
             raise ConfigError(f"output is a folder: {path}", hint="Name a file.")
     for folder in folders:
+        make_folder(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             with TemporaryFile(dir=folder):
                 pass
         except OSError as error:
-            check_folder(folder)
             raise ResourceError(
                 f"cannot write in folder: {folder}: {error.strerror}",
                 hint="Choose a folder that you may write to.",

@@ -9,7 +9,7 @@ from typing import Any
 
 from smplcli.datasets.schema import MANIFEST_FILE
 from smplcli.errors import ConfigError, OutputExistsError, ResourceError
-from smplcli.files import TEMPORARY_PREFIX, read_json, write_json
+from smplcli.files import TEMPORARY_PREFIX, make_folder, read_json, write_json
 
 PLAN_FILE = "plan.json"
 """What a set that is not finished yet will hold; it must not change until it is."""
@@ -34,12 +34,7 @@ def claim(out: Path, plan: Mapping[str, Any], *, overwrite: bool) -> Iterator[No
         OutputExistsError: It holds a finished one.
         ResourceError: Another process is at work in it, or it cannot be written.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResourceError(
-            f"cannot write: {out}", hint="Choose a folder that you may write to."
-        ) from error
+    make_folder(out)
     with locked(out):
         if overwrite:
             names = (MANIFEST_FILE, PLAN_FILE, ERRORS_FILE)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from smplcli.errors import ConfigError, UnreadableFileError
-from smplcli.files import atomic_write, refuse_existing, sha256_of
+from smplcli.files import atomic_write, make_folder, refuse_existing, sha256_of
 from smplcli.submission.agora import write_agora
 from smplcli.submission.checks.report import CheckReport
 from smplcli.submission.emdb import EmdbSequence, emdb_place, to_rotations, write_emdb
@@ -112,7 +112,7 @@ def _write_emdb(
 ) -> tuple[CheckReport, _Counts]:
     tracks = _emdb_tracks(people)
     sequences, counts = _emdb_sequences(people, tracks, fill)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = Path(mkdtemp(dir=path.parent, prefix=".writing-"))
     try:
         write_emdb(temporary, sequences, is_demo=people.is_demo)

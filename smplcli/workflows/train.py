@@ -20,8 +20,8 @@ from smplcli.datasets.joined import JoinedSplits
 from smplcli.datasets.samples import SampleSet
 from smplcli.datasets.schema import MANIFEST_FILE
 from smplcli.datasets.shards import PreparedSplit, open_prepared
-from smplcli.errors import ConfigError, MissingFileError, ResourceError
-from smplcli.files import atomic_write, sha256_of
+from smplcli.errors import ConfigError, MissingFileError
+from smplcli.files import atomic_write, make_folder, sha256_of
 from smplcli.models.network import Network, build_network, upright_pose
 from smplcli.models.weights import load_network, save_network
 from smplcli.rotations import aa_to_rotmat, rotmat_to_rot6d
@@ -131,7 +131,7 @@ def train(
             ground = replace(ground, recipe=ground.recipe.for_trial(), is_trial=True)
             run_dir = Path(stack.enter_context(TemporaryDirectory(prefix="smplcli-")))
         check_shares(ground.recipe, ranks)
-        ranks.agree(lambda: stack.enter_context(locked(_made(run_dir))))
+        ranks.agree(lambda: stack.enter_context(locked(make_folder(run_dir))))
         ranks.agree(lambda: _claim(run_dir, ground, allow_change))
         run = _run(ground, run_dir, own_device, ranks, workers)
         preflight(run, ground.validation)
@@ -274,14 +274,6 @@ def _sample_set(samples: PreparedSplit | JoinedSplits, recipe: Recipe) -> Sample
         augmentation=recipe.augmentation,
         seed=recipe.seed,
     )
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResourceError(f"cannot write: {folder}: {error.strerror}") from error
-    return folder
 
 
 def _claim(run_dir: Path, ground: _Ground, allow_change: Collection[str]) -> None:

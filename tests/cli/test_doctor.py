@@ -37,6 +37,12 @@ def test_doctor_reports_every_fault_at_once():
     assert "nowhere.pkl" in failed["body"]["found"]
 
 
+def test_doctor_calls_a_mistake_in_the_settings_a_mistake():
+    Path("smplcli.toml").write_text("[bdoy]")
+
+    assert runner.invoke(app, ["doctor"]).exit_code == 2
+
+
 def test_doctor_takes_the_options_it_names_only():
     result = runner.invoke(app, ["doctor", "--fix"])
 

@@ -9,6 +9,8 @@ import pytest
 from smplcli.cli import _output
 from smplcli.cli._group import show_error
 from smplcli.cli._output import (
+    counted,
+    file_size,
     note,
     print_json,
     print_line,
@@ -104,3 +106,19 @@ def test_control_characters_of_file_names_never_reach_the_terminal(capsys):
     out, err = capsys.readouterr()
     assert {"\x1b", "\x07", "\x9b"}.isdisjoint(out + err)
     assert (out + err).count("\\x1b]0;title") == 6
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "text"),
+    [(1, "1 byte"), (870, "870 bytes"), (12_400, "12 kB"), (3.44e6, "3.4 MB"), (2e9, "2.0 GB")],
+)
+def test_sizes_are_in_units_that_leave_something_of_them(num_bytes, text):
+    assert file_size(num_bytes) == text
+
+
+def test_one_thing_is_counted_in_the_singular():
+    assert [counted(number, "picture") for number in (0, 1, 2)] == [
+        "0 pictures",
+        "1 picture",
+        "2 pictures",
+    ]

@@ -47,7 +47,7 @@ def test_bodies_are_written_and_drawn(network):
     assert result.exit_code == 0
     assert "people: 1" in result.stdout
     assert "no person" in result.stdout
-    assert "wrote preds.npz" in result.stderr
+    assert result.output.count("preds.npz") == 1
     assert np.load("preds.npz", allow_pickle=False)["pose"].shape == (1, 72)
     assert read_image(Path("drawn/camera.jpg"), orientation="stored").shape == (512, 1024, 3)
 
@@ -75,7 +75,7 @@ def test_options_reach_the_work(imgs, network):
     )
 
     assert result.exit_code == 0
-    assert "wrote 1 mesh files in m" in result.stderr
+    assert "wrote 1 mesh file in m" in result.stderr
     assert json.loads(Path("preds.jsonl").read_text())["focal_length"] == 900
     assert Path("m/camera.ply").read_bytes().startswith(b"ply\n")
     assert np.load("preds.npz")["status_imgname"][0] == "imgs/inner/meadow.jpg"

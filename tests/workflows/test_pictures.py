@@ -89,6 +89,13 @@ def test_listed_paths_that_are_not_there_are_counted(folder):
         find_pictures([folder / "list.txt"])
 
 
+def test_a_listed_path_that_is_not_there_comes_with_its_line(folder):
+    (folder / "list.txt").write_text(f"{folder / 'b9.JPG'}\n\ngone.jpg\n")
+
+    with pytest.raises(MissingFileError, match=r"not found: .*list\.txt, line 3: gone\.jpg$"):
+        find_pictures([folder / "list.txt"])
+
+
 def test_a_folder_of_folders_is_an_error_that_says_so(tmp_path):
     (tmp_path / "inner").mkdir()
 
