@@ -1,6 +1,7 @@
 """Crops of a prepared data set on one picture, with their labels drawn over them."""
 
 from collections.abc import Mapping
+from math import ceil, sqrt
 from pathlib import Path
 
 import cv2
@@ -23,7 +24,7 @@ from smplcli.rotations import aa_to_rotmat
 from smplcli.types import Floats, Pixels
 from smplcli.workflows.sources import find_bodies
 
-COLUMNS = ROWS = 8
+MAX_CELLS = 64
 CELL = 256
 """Side of a crop on the sheet, pixels."""
 
@@ -62,11 +63,13 @@ def draw_contact_sheet(
     bodies = find_bodies(body)
     splits = [open_prepared(data, name) for name in prepared_splits(data)]
     places = [(split, row) for split in splits for row in range(len(split))]
-    chosen = np.linspace(0, len(places) - 1, min(len(places), COLUMNS * ROWS)).round().astype(int)
-    sheet = np.zeros((ROWS * CELL, COLUMNS * CELL, 3), np.uint8)
+    chosen = np.linspace(0, len(places) - 1, min(len(places), MAX_CELLS)).round().astype(int)
+    columns = max(1, ceil(sqrt(len(chosen))))
+    rows = max(1, ceil(len(chosen) / columns))
+    sheet = np.zeros((rows * CELL, columns * CELL, 3), np.uint8)
     for cell, place in enumerate(chosen):
         split, row = places[place]
-        top, left = (CELL * number for number in divmod(cell, COLUMNS))
+        top, left = (CELL * number for number in divmod(cell, columns))
         sheet[top : top + CELL, left : left + CELL] = _draw_cell(split[row], split.name, bodies)
     write_image(file, sheet, overwrite=overwrite)
 

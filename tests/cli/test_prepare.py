@@ -60,7 +60,7 @@ def test_raw_data_in_its_customary_place_is_found_announced_and_prepared(layouts
     assert "using data/3DPW, data/mpii" in result.stderr
     assert Path("data/prepared/3dpw-1/manifest.json").is_file()
     assert Path("data/prepared/mpii-1/manifest.json").is_file()
-    assert read_image(Path("sheet-3dpw.png"), orientation="stored").shape == (2048, 2048, 3)
+    assert read_image(Path("sheet-3dpw.png"), orientation="stored").shape == (768, 1024, 3)
 
 
 def test_data_that_is_not_looked_at_is_not_announced():
