@@ -23,6 +23,7 @@ from smplcli.files import map_npz
 from smplcli.workflows.merge import put_together, read_shard, shard_report
 from smplcli.workflows.people import OK
 from smplcli.workflows.pictures import PictureInputs
+from smplcli.workflows.predict_finished import finished_report
 from smplcli.workflows.predict_outputs import (
     Conduct,
     Outputs,
@@ -133,7 +134,9 @@ class Team(NamedTuple):
 
 
 def run_task(task: Task, *, nproc: int) -> PredictReport:
-    """Do a task in this process, or share it among several."""
+    """Do a task in this process, or share it among several, unless it has been done."""
+    if task.is_finished:
+        return finished_report(task)
     if nproc > 1:
         return run_in_processes(task, nproc=nproc)
     with joined() as rank:

@@ -1,6 +1,5 @@
 """Where `predict` writes, and what keeps it from writing there."""
 
-import os
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -118,13 +117,6 @@ def refuse_outputs(
         OutputExistsError: Something is there.
         ResourceError: A folder is a file, or may not be written in.
     """
-    for path in outputs.files[:1]:
-        if conduct.resume and not conduct.overwrite and os.path.lexists(path):
-            raise OutputExistsError(
-                f"nothing is left to do, output is finished: {path}",
-                hint="Pass --overwrite to predict again.",
-            )
-        refuse_existing(path, overwrite=conduct.overwrite)
     overwrite = conduct.overwrite or conduct.resume
     for path in outputs.paths(chosen):
         refuse_existing(path, overwrite=overwrite)

@@ -25,8 +25,11 @@ class PredictReport:
     out: Path | None
     num_images: int
     num_people: int
-    num_placed_by_keypoints: int
-    """People whose place keypoints gave; the network's own camera gave that of the others."""
+    num_placed_by_keypoints: int | None
+    """People whose place keypoints gave; the network's own camera gave that of the others.
+
+    ``None`` if the run had been finished before, as its file does not say.
+    """
 
     counts: dict[str, int]
     """Pictures by status."""

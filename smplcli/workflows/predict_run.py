@@ -1,6 +1,6 @@
 """One run of `predict`: from settings to a written file, whatever interrupts it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,13 +43,12 @@ AUTO_BATCH = {"cpu": 8, "cuda": 64}
 def run(task: Task) -> PredictReport:
     """Estimate the people in pictures: `predict` says what the arguments mean."""
     settings, conduct, pictures = task.settings, task.conduct, task.pictures
-    names, shard, device = pictures.names, settings.shard, choose_device(settings.device)
-    batch_size = settings.batch_size or AUTO_BATCH[device.type]
-    chosen = shard.choose(len(names), block_size(batch_size)) if shard else range(len(names))
-    own = chosen if shard else None
+    names, device = pictures.names, choose_device(settings.device)
+    chosen, batch_size = chosen_pictures(task)
+    own = chosen if settings.shard else None
     for file in task.outputs.files[:1]:
         refuse_unfinished(file, resume=conduct.resume, overwrite=conduct.overwrite)
-    if shard:
+    if settings.shard:
         refuse_outputs(task.outputs, conduct, chosen)
     detector = open_detector(
         settings.detector,
@@ -83,6 +82,15 @@ def run(task: Task) -> PredictReport:
         room=Room(MAX_KEPT_BYTES),
     )
     return _run(pipeline, task)
+
+
+def chosen_pictures(task: Task) -> tuple[Sequence[int], int]:
+    """Numbers of the pictures of a task, and how many people are estimated at once."""
+    settings, number = task.settings, len(task.pictures.names)
+    batch_size = settings.batch_size or AUTO_BATCH[choose_device(settings.device).type]
+    if settings.shard is None:
+        return range(number), batch_size
+    return settings.shard.choose(number, block_size(batch_size)), batch_size
 
 
 def _run(pipeline: Pipeline, task: Task) -> PredictReport:
@@ -197,7 +205,7 @@ def sequence_facts(pictures: Pictures, settings: PredictSettings) -> dict[str, d
 
 def meta_of(estimator: BodyEstimator, settings: PredictSettings) -> dict[str, Any]:
     """What made the numbers and what they mean; JSON-like."""
-    meta = made_with(estimator) | CONVENTIONS
+    meta = made_with(estimator) | CONVENTIONS | {"settings": settings.decisive()}
     if settings.focal_length is not None:
         meta["focal_length"] = "pixels, given"
     if settings.intrinsics is not None:

@@ -34,6 +34,12 @@ class Task(NamedTuple):
     lenses: Lenses
     clock: StageClock
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether it is to go on, but a run has written its file."""
+        goes_on = self.conduct.resume and not self.conduct.overwrite
+        return goes_on and any(path.exists() for path in self.outputs.files[:1])
+
 
 def open_task(
     inputs: PictureInputs, out: Path | None, settings: PredictSettings, conduct: Conduct

@@ -18,6 +18,7 @@ from smplcli.models.config import ModelConfig
 from smplcli.models.network import build_network
 from smplcli.models.weights import save_network
 from smplcli.workflows.predict import predict
+from smplcli.workflows.shards import Shard
 from smplcli.workflows.spool import DETAILS_FILE, PEOPLE_FILE, PICTURES_FILE
 from smplcli.workflows.unfinished import PLAN_FILE
 
@@ -54,11 +55,34 @@ def whole(folder):
     return (folder / "whole.npz").read_bytes()
 
 
-def test_a_finished_run_has_nothing_left_to_resume(folder, whole, tmp_path):
+def test_a_finished_run_has_nothing_left_to_resume(folder, whole, tmp_path, caplog):
+    (tmp_path / "p.npz").write_bytes(whole)
+    caplog.set_level("INFO")
+
+    report = run(folder, tmp_path / "p.npz", resume=True)
+
+    assert "nothing is left to do" in caplog.text
+    assert (report.num_images, report.num_resumed) == (NUM_PICTURES, NUM_PICTURES)
+    assert (tmp_path / "p.npz").read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"max_people": 1}, "settings max_people was None, is 1"),
+        ({"flip_test": True}, "flip_test was False, is True"),
+        ({"shard": Shard(1, 2)}, "shard was None, is 1/2"),
+        ({"table_format": "csv"}, r"is there, but not: .*p\.csv"),
+        ({"overlay_dir": Path("nowhere")}, r"is there, but not: nowhere/0\.jpg"),
+    ],
+)
+def test_a_finished_run_of_another_kind_is_no_run_to_resume(
+    folder, whole, tmp_path, changes, complaint
+):
     (tmp_path / "p.npz").write_bytes(whole)
 
-    with pytest.raises(OutputExistsError, match="nothing is left to do"):
-        run(folder, tmp_path / "p.npz", resume=True)
+    with pytest.raises(OutputExistsError, match=complaint):
+        run(folder, tmp_path / "p.npz", resume=True, **changes)
 
 
 def stop_after(count):
