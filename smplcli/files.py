@@ -53,6 +53,17 @@ def asset(name: str) -> Path:
     )
 
 
+def check_file(*files: Path) -> None:
+    """Stop before the work rather than after it began.
+
+    Raises:
+        MissingFileError: One of the files is not there.
+    """
+    for file in files:
+        if not file.is_file():
+            raise MissingFileError(f"file not found: {file}")
+
+
 def refuse_existing(*files: Path, overwrite: bool) -> None:
     """Stop before the work rather than after it.
 

@@ -125,17 +125,19 @@ def printable(text: str) -> str:
     return text.translate(CONTROL_CHARACTERS)
 
 
-def counted(number: int, name: str) -> str:
-    """``1 picture``, ``2 pictures``."""
-    return f"{number} {name}" if number == 1 else f"{number} {name}s"
+def counted(number: int, name: str, plural: str | None = None) -> str:
+    """``1 picture``, ``2 pictures``, ``3 people``."""
+    return f"{number} {name if number == 1 else plural or name + 's'}"
 
 
 def file_size(num_bytes: int) -> str:
-    """Bytes in the unit that suits them: ``870 bytes``, ``12 kB``, ``3.4 MB``, ``2.1 GB``."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+    """Bytes in the unit that suits them: ``870 bytes``, ``12 kB``, ``3 MB``, ``2.1 GB``."""
+    if num_bytes >= 1e9:
+        return f"{num_bytes / 1e9:.1f} GB"
+    for unit, size in (("MB", 1e6), ("kB", 1e3)):
         if num_bytes >= size:
-            return f"{num_bytes / size:.1f} {unit}"
-    return f"{num_bytes / 1e3:.0f} kB" if num_bytes >= 1e3 else counted(num_bytes, "byte")
+            return f"{num_bytes / size:.0f} {unit}"
+    return counted(num_bytes, "byte")
 
 
 def command_line() -> str:

@@ -178,6 +178,9 @@ def _merge(
     overwrite: bool,
     as_json: bool,
 ) -> None:
+    from smplcli.files import check_file
+
+    check_file(*shards)
     from smplcli.workflows.merge import merge_shards
 
     report = merge_shards(

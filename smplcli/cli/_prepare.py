@@ -82,7 +82,6 @@ def prepare(
 ) -> None:
     """Prepare raw data sets, or render people. The same command goes on after an interruption."""
     from smplcli.workflows.project import find_project, raw_sources
-    from smplcli.workflows.sources import SPLITS, PrepareOptions
 
     names = list(map(str, sources or ()))
     stated = [*(root or ()), *(name for name in names if name != "synthetic")]
@@ -95,6 +94,8 @@ def prepare(
         _check(check, as_json=as_json)
         _draw({"": check}, contact_sheet, body, overwrite=overwrite)
         return
+    from smplcli.workflows.sources import SPLITS, PrepareOptions
+
     cut: dict[str, Any] = {"stride": stride, "box": box, "val_list": val_list}
     cut |= {"crop_size": crop_size, "store": store, "parts": False if no_parts else None}
     scene: dict[str, Any] = {"poses": poses, "backgrounds": backgrounds, "seed": seed}

@@ -91,6 +91,10 @@ def submit(
         )
         return
 
+    from smplcli.workflows.project import evaluation_target, find_project
+
+    if target is not None:
+        evaluation_target(find_project(data or target), target)
     from smplcli.workflows.outputs import default_submission_file
     from smplcli.workflows.submit import choose_format
     from smplcli.workflows.submit import submit as write

@@ -141,7 +141,6 @@ def train(
     if time_limit is not None:
         stop_at = time.time() + time_limit
 
-    from smplcli.workflows.outputs import choose_run_dir
     from smplcli.workflows.project import find_project
     from smplcli.workflows.training_data import training_data
 
@@ -149,8 +148,11 @@ def train(
     show_project(project, is_data_given=bool(data), is_out_given=out is not None)
     settings = project.settings
     recipe = recipe or settings.train.recipe
+    given = training_data(project, data) if data else []
+    from smplcli.workflows.outputs import choose_run_dir
+
     out = choose_run_dir(settings.paths.runs, recipe, out=out, resume=resume)
-    folders = training_data(project, data or [])
+    folders = given or training_data(project, [])
     for folder in folders:
         note(f"data: {folder}")
     note("run: one batch of everything" if fast_dev_run else f"run: {out}")

@@ -25,7 +25,10 @@ def view(
     as_json: JsonOption = False,
 ) -> None:
     """Show predictions in one HTML page: photos, bodies from all sides, joints by name."""
+    from smplcli.files import check_file
     from smplcli.workflows.project import find_project
+
+    check_file(predictions)
     from smplcli.workflows.view import view as run
 
     report = run(
@@ -41,6 +44,5 @@ def view(
 def _print_report(report: "ViewReport") -> None:
     for text in report.notes:
         note(f"note: {text}")
-    print_line(
-        f"{report.out}: {counted(report.num_images, 'picture')}, {report.num_people} people"
-    )
+    people = counted(report.num_people, "person", "people")
+    print_line(f"{report.out}: {counted(report.num_images, 'picture')}, {people}")

@@ -110,7 +110,7 @@ def test_control_characters_of_file_names_never_reach_the_terminal(capsys):
 
 @pytest.mark.parametrize(
     ("num_bytes", "text"),
-    [(1, "1 byte"), (870, "870 bytes"), (12_400, "12 kB"), (3.44e6, "3.4 MB"), (2e9, "2.0 GB")],
+    [(1, "1 byte"), (870, "870 bytes"), (12_400, "12 kB"), (3.44e6, "3 MB"), (2e9, "2.0 GB")],
 )
 def test_sizes_are_in_units_that_leave_something_of_them(num_bytes, text):
     assert file_size(num_bytes) == text

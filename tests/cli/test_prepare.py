@@ -82,7 +82,7 @@ def test_the_table_shows_people_kept_beside_the_published_and_dropped_by_reason(
     assert train[2] == "22735"
     assert int(train[1]) == len(open_prepared(Path("data/prepared/3dpw-1"), "train"))
     assert any(row[-1] == "camera not aligned" for row in table)
-    assert re.search(r"data/prepared/3dpw-1: \d+ MB, \d+ images/s", result.stdout)
+    assert re.search(r"data/prepared/3dpw-1: \d+ kB, \d+ images/s", result.stdout)
 
 
 def test_people_keep_their_sequences(layouts):

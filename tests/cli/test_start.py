@@ -76,6 +76,27 @@ finally: print(*sys.modules)"""
     assert set(done.stdout.split()).isdisjoint({"torch", "onnxruntime", "scipy", "rich"})
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["predict", "--merge", "no.npz"], "error: file not found: no.npz"),
+        (["view", "no.npz"], "error: file not found: no.npz"),
+        (["train", "--data", "no"], "error: data set not found: no"),
+        (["evaluate", "no"], "error: checkpoint or predictions not found: no"),
+        (["submit", "no"], "error: checkpoint or predictions not found: no"),
+        (["prepare", "--check", "no"], "error: no prepared data set: no"),
+    ],
+)
+def test_paths_that_are_not_there_are_found_before_torch_is_imported(arguments, complaint):
+    code = f"""import sys; from smplcli.cli import app
+try: app({arguments}, standalone_mode=False)
+finally: print(*sys.modules)"""
+    done = run(sys.executable, "-c", code)
+
+    assert complaint in done.stderr
+    assert "torch" not in done.stdout.split()
+
+
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_help_explains_the_command_and_all_its_options(command):
     assert command.help

@@ -20,7 +20,7 @@ def here(tmp_path, monkeypatch):
 def test_a_page_is_written_and_what_it_lacks_is_said(here):
     result = runner.invoke(app, ["view", "preds.npz"])
 
-    assert (result.exit_code, result.stdout) == (0, "view.html: 1 pictures, 1 people\n")
+    assert (result.exit_code, result.stdout) == (0, "view.html: 1 picture, 1 person\n")
     assert "note: picture not found" in result.stderr
     assert (here / "view.html").read_bytes().startswith(b"<!DOCTYPE html>")
 
