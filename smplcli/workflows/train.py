@@ -19,8 +19,8 @@ from smplcli.body.model import BodyModel
 from smplcli.datasets.joined import JoinedSplits
 from smplcli.datasets.samples import SampleSet
 from smplcli.datasets.schema import MANIFEST_FILE
-from smplcli.datasets.shards import PreparedSplit, open_prepared
-from smplcli.errors import ConfigError, MissingFileError
+from smplcli.datasets.shards import PreparedSplit, open_prepared, prepared_splits
+from smplcli.errors import ConfigError
 from smplcli.files import atomic_write, make_folder, sha256_of
 from smplcli.models.network import Network, build_network, upright_pose
 from smplcli.models.weights import load_network, save_network
@@ -44,6 +44,7 @@ from smplcli.workflows.validation import validator
 logger = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.toml"
+VALIDATION = "validation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,20 +195,16 @@ def _open(
 
 def _validation(folders: Sequence[Path]) -> PreparedSplit | JoinedSplits:
     """Held-out people whose bodies are known, of all data sets that have any."""
-    splits = []
-    for folder in folders:
-        try:
-            split = open_prepared(folder, "validation")
-        except MissingFileError:
-            if len(folders) == 1:
-                raise
-            continue
-        if len(split) and split.field("has_smpl").any():
-            splits.append(split)
+    held_out = [
+        open_prepared(at, VALIDATION) for at in folders if VALIDATION in prepared_splits(at)
+    ]
+    splits = [split for split in held_out if len(split) and split.field("has_smpl").any()]
     if not splits:
+        known = "no body of the held-out people is known" if held_out else "nobody is held out"
         raise ConfigError(
-            f"nobody to validate on, no body is known: {', '.join(map(str, folders))}",
-            hint="Add a data set whose validation split has bodies, as 3DPW's, with --data.",
+            f"nobody to validate on, {known}: {', '.join(map(str, folders))}",
+            hint="Add a data set with bodies and a validation split, as 3DPW's or one of "
+            "'smplcli prepare synthetic', with another --data; MPII alone has no bodies.",
         )
     return _joined(splits)
 

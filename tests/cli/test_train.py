@@ -152,6 +152,21 @@ def test_real_data_sets_are_trained_on_together_and_rendered_people_left_out(pro
     assert json.loads(result.stdout)["samples"] == 8
 
 
+def test_data_without_anybody_to_validate_on_says_what_to_add(project, rendered):
+    alone = project / "data/prepared/mpii-1"
+    shutil.copytree(rendered, alone)
+    manifest = json.loads((alone / "manifest.json").read_text())
+    shards = [shard for shard in manifest["shards"] if shard["split"] == "train"]
+    (alone / "manifest.json").write_text(json.dumps({**manifest, "shards": shards}))
+
+    refused = train("--data", str(alone), code=2)
+    together = train("--data", str(alone), "--data", str(rendered), "--json")
+
+    assert f"error: nobody to validate on, nobody is held out: {alone}" in refused.stderr
+    assert "smplcli prepare synthetic" in refused.stderr
+    assert json.loads(together.stdout)["samples"] == 8
+
+
 def test_data_sets_that_are_named_are_mixed_by_the_shares_of_the_recipe(project, rendered):
     Path("tiny.toml").write_text("mix = [0.9, 0.1]\n" + RECIPE)
     named = ("--data", str(rendered), "--data", "data/prepared/synthetic-1")
