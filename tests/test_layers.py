@@ -13,7 +13,7 @@ PACKAGE = ROOT / "smplcli"
 
 LAYERS = (
     ("errors", "conventions", "config", "__version__"),
-    ("types", "rotations", "camera", "crops"),
+    ("types", "rotations", "camera", "crops", "paths"),
     (
         "body",
         "models",

@@ -178,7 +178,7 @@ def _merge(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    from smplcli.files import check_file
+    from smplcli.paths import check_file
 
     check_file(*shards)
     from smplcli.workflows.merge import merge_shards

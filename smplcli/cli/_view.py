@@ -25,7 +25,7 @@ def view(
     as_json: JsonOption = False,
 ) -> None:
     """Show predictions in one HTML page: photos, bodies from all sides, joints by name."""
-    from smplcli.files import check_file
+    from smplcli.paths import check_file
     from smplcli.workflows.project import find_project
 
     check_file(predictions)

@@ -15,7 +15,8 @@ from smplcli.evaluation.predictions import Predictions, match_predictions
 from smplcli.evaluation.ranks import Rank, joined
 from smplcli.evaluation.reports import PER_SAMPLE_FILE, write_per_sample_csv
 from smplcli.evaluation.scoring import RawErrors, SampleErrors, finish, measure_batches
-from smplcli.files import refuse_existing, sha256_of, write_json
+from smplcli.files import sha256_of, write_json
+from smplcli.paths import refuse_existing
 from smplcli.workflows.evaluation_ground import Ground, open_ground, posers_of, without_camera
 from smplcli.workflows.evaluation_report import (
     Evaluation,

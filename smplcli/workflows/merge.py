@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from smplcli.body.files import load_body
 from smplcli.body.model import BodyModel
 from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
-from smplcli.files import map_npz, npz_names, refuse_existing
+from smplcli.files import map_npz, npz_names
+from smplcli.paths import refuse_existing
 from smplcli.types import Ints
 from smplcli.workflows.people import (
     OK,

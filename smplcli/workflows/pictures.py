@@ -21,8 +21,8 @@ from smplcli.errors import (
     ShapeError,
     UnreadableFileError,
 )
-from smplcli.files import make_folder
 from smplcli.images import IMAGE_SUFFIXES, list_image_names, natural_order, read_image
+from smplcli.paths import make_folder
 from smplcli.types import Pixels
 from smplcli.videos import VIDEO_SUFFIXES, split_frame_name
 from smplcli.workflows.clips import Clip, FrameReader, scan_clip

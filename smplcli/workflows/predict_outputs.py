@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from smplcli.errors import ConfigError, OutputExistsError
-from smplcli.files import check_folder, refuse_existing
+from smplcli.paths import check_folder, refuse_existing
 from smplcli.workflows.pictures import Drawings
 from smplcli.workflows.predict_settings import PredictSettings
 from smplcli.workflows.progress import Progress

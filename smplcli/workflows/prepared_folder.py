@@ -9,7 +9,8 @@ from typing import Any
 
 from smplcli.datasets.schema import MANIFEST_FILE
 from smplcli.errors import ConfigError, OutputExistsError, ResourceError
-from smplcli.files import TEMPORARY_PREFIX, make_folder, read_json, write_json
+from smplcli.files import TEMPORARY_PREFIX, read_json, write_json
+from smplcli.paths import make_folder
 
 PLAN_FILE = "plan.json"
 """What a set that is not finished yet will hold; it must not change until it is."""

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from smplcli.errors import ConfigError, UnreadableFileError
-from smplcli.files import atomic_write, make_folder, refuse_existing, sha256_of
+from smplcli.files import atomic_write, sha256_of
+from smplcli.paths import make_folder, refuse_existing
 from smplcli.submission.agora import write_agora
 from smplcli.submission.checks.report import CheckReport
 from smplcli.submission.emdb import EmdbSequence, emdb_place, to_rotations, write_emdb

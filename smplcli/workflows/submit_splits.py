@@ -26,7 +26,8 @@ from smplcli.evaluation.predictions import (
     sample_ids,
 )
 from smplcli.evaluation.protocols import ORIENTED_PARTS
-from smplcli.files import atomic_write, refuse_existing, sha256_of
+from smplcli.files import atomic_write, sha256_of
+from smplcli.paths import refuse_existing
 from smplcli.submission.checks.report import CheckReport
 from smplcli.submission.eth import write_eth
 from smplcli.submission.filling import Fill, blend_frames, blend_poses

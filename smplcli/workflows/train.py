@@ -21,9 +21,10 @@ from smplcli.datasets.samples import SampleSet
 from smplcli.datasets.schema import MANIFEST_FILE
 from smplcli.datasets.shards import PreparedSplit, open_prepared, prepared_splits
 from smplcli.errors import ConfigError
-from smplcli.files import atomic_write, make_folder, sha256_of
+from smplcli.files import atomic_write, sha256_of
 from smplcli.models.network import Network, build_network, upright_pose
 from smplcli.models.weights import load_network, save_network
+from smplcli.paths import make_folder
 from smplcli.rotations import aa_to_rotmat, rotmat_to_rot6d
 from smplcli.training.checkpoints import sweep
 from smplcli.training.config import Precision, Recipe, read_recipe, recipe_to_toml

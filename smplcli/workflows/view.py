@@ -13,8 +13,9 @@ import smplcli
 from smplcli.body.files import load_body
 from smplcli.body.layer import BodyLayer
 from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
-from smplcli.files import atomic_write, refuse_existing
+from smplcli.files import atomic_write
 from smplcli.images import encode_jpeg, read_image
+from smplcli.paths import refuse_existing
 from smplcli.rendering.overlay import PALETTE
 from smplcli.rendering.viewer import Figure, Scene, view_page
 from smplcli.types import Pixels
