@@ -127,4 +127,3 @@ def test_predict_frames_people_by_the_boxes_that_they_get(weights):
 
     boxes = [x.bbox for x in open_detector(options["detector"], weights=weights).detect(image)]
     np.testing.assert_allclose(report.arrays["bbox"], boxes[:2], atol=1e-4)
-    assert report.num_placed_by_keypoints == 0
