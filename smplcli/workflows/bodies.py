@@ -17,7 +17,7 @@ from smplcli.camera import (
     project_points,
     solve_translation,
 )
-from smplcli.conventions import NUM_JOINTS
+from smplcli.conventions import COCO17_JOINTS, NUM_JOINTS
 from smplcli.crops import box_to_crop, crop_matrix, extract_crop, transform_points
 from smplcli.detection.people import Detection
 from smplcli.errors import ConfigError
@@ -37,8 +37,15 @@ MIN_KEYPOINTS = 4
 FOUND_SCORE = 0.3
 """The network's own keypoints are as good as the detector's of this score."""
 
+FACE = ("nose", "eye", "ear")
+FACE_WEIGHT = 0.3
+"""Weight of each keypoint of the face, over others, where a body is placed: five on one bone would
+put the head in its place and leave the rest beside the person."""
+
 MAX_RESIDUAL = 0.1
 """The same if the joints miss the keypoints by more than this, over the side of the crop."""
+
+_WEIGHT = [FACE_WEIGHT if name.split("_")[-1] in FACE else 1.0 for name in COCO17_JOINTS]
 
 
 class Subject(NamedTuple):
@@ -282,7 +289,7 @@ def place_bodies(
         Translations (B, 3), metres, and whether keypoints gave them (B,).
     """
     trusted = keypoints2d[..., 2] >= MIN_SCORE
-    score = keypoints2d[..., 2] * trusted
+    score = keypoints2d[..., 2] * trusted * keypoints2d.new_tensor(_WEIGHT)
     solved, residual = solve_translation(
         joints3d, torch.cat([keypoints2d[..., :2], score[..., None]], dim=-1), camera
     )

@@ -6,7 +6,7 @@ import torch
 
 from smplcli.body.files import load_body
 from smplcli.body.layer import JointsLayer
-from smplcli.camera import crop_camera_to_transl, project_points
+from smplcli.camera import crop_camera_to_transl, project_points, solve_translation
 from smplcli.conventions import NUM_JOINTS
 from smplcli.datasets.poses import draw_pose
 from smplcli.types import Camera, Crop
@@ -141,3 +141,18 @@ def test_a_network_that_looks_for_none_leaves_keypoints_alone():
     told = torch.rand(2, 17, 3)
 
     assert torch.equal(join_keypoints(told, None, Crop(torch.rand(2, 2), torch.rand(2))), told)
+
+
+def test_a_head_that_is_held_otherwise_does_not_draw_the_body_aside(bodies):
+    joints, transl = bodies
+    keypoints = observe(joints, transl)
+    crop = crops(keypoints)
+    turned = keypoints.clone()
+    turned[:, :5, 0] += 0.1 * crop.bbox_size[:, None]
+    default = torch.zeros_like(transl)
+
+    placed, _ = place_bodies(joints, turned, default, crop, camera_of(len(joints)))
+    alike, _ = solve_translation(joints, turned, camera_of(len(joints)))
+
+    rest = [misses(joints, found, keypoints)[:, 5:].mean() for found in (placed, alike)]
+    assert rest[0] < 0.7 * rest[1]
