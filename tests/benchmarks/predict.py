@@ -60,13 +60,15 @@ def duels() -> Iterator[Duel]:
 
 
 def _placed(photos: list[Path], predictions: Path) -> list[tuple[Path, Floats, Lens]]:
-    """Photos with the bodies in them."""
+    """Photos with the bodies in them, where somebody was found."""
     layer = BodyLayer(load_body())
     with np.load(predictions) as arrays:
         fields = {name: arrays[name] for name in PERSON_FIELDS}
     placed = []
     for photo in photos:
         rows = [x for x, name in enumerate(fields["imgname"]) if Path(name).name == photo.name]
+        if not rows:
+            continue
         people = People({name: column[rows] for name, column in fields.items()}, 0, (), {})
         lens = Lens(float(fields["focal_length"][rows[0]]), fields["principal_point"][rows[0]])
         placed.append((photo, posed_vertices(people, list(range(len(rows))), layer), lens))
