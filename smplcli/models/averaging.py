@@ -35,17 +35,19 @@ def mean_answer(
         Mean betas and cameras, and the rotations nearest to the means of the matrices; the part
         attention and the found keypoints of the first network.
     """
-    turns = None if keypoints is None else quarter_turns(keypoints)
-    if keypoints is not None and turns is not None:
-        image, keypoints = turn(image, keypoints, turns)
+    if keypoints is None:
+        return _mean_answer(networks, image, None, flip_test=flip_test)
+    turns = quarter_turns(keypoints)
+    upright = turn(image, keypoints, turns)
+    return turn_back(_mean_answer(networks, *upright, flip_test=flip_test), turns)
+
+
+def _mean_answer(
+    networks: Sequence[Answer], image: Tensor, keypoints: Tensor | None, *, flip_test: bool
+) -> NetworkOutput:
     answers = [network(image, keypoints) for network in networks]
     if flip_test:
         answers += [_answer_to_mirrored(network, image, keypoints) for network in networks]
-    mean = _mean(answers)
-    return mean if turns is None else turn_back(mean, turns)
-
-
-def _mean(answers: Sequence[NetworkOutput]) -> NetworkOutput:
     if len(answers) == 1:
         return answers[0]
     rotmat, betas, pred_cam = (

@@ -12,6 +12,7 @@ import torch
 
 from smplcli.errors import ConfigError, IntegrityError, MissingFileError, ResourceError
 from smplcli.files import asset, atomic_write, sha256_of
+from smplcli.models.backbones import MOVENET
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def pretrained_file(backbone: str, weights: Pretrained | Path) -> Path:
     """
     if isinstance(weights, Path):
         return weights
-    if (backbone, weights) == ("movenet", "detector"):
+    if (backbone, weights) == (MOVENET, "detector"):
         return asset("detector.onnx")
     published = {"imagenet": IMAGENET, "dino": DINO}.get(weights, {}).get(backbone)
     if published is None and weights == "imagenet":

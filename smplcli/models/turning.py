@@ -37,26 +37,20 @@ def quarter_turns(keypoints: Tensor) -> Tensor:
 
 def turn(image: Tensor, keypoints: Tensor, turns: Tensor) -> tuple[Tensor, Tensor]:
     """Pictures (B, 3, S, S) and keypoints (B, 17, 3) in -1..1, turned against the clock."""
-    rotation = _rotations(-turns, keypoints)[:, :2, :2]
-    places = keypoints[..., :2] @ rotation.mT
-    return _turned_maps(image, turns), torch.cat([places, keypoints[..., 2:]], dim=-1)
+    return _turned_maps(image, turns), _turned_points(keypoints, _rotations(-turns, keypoints))
 
 
 def turn_back(answer: NetworkOutput, turns: Tensor) -> NetworkOutput:
     """What was answered to turned pictures, for the pictures as they were."""
     rotation = _rotations(turns, answer.rotmat)
-    in_plane = rotation[:, :2, :2]
     scale, shift = answer.pred_cam.split([1, 2], dim=1)
     keypoints, logits = answer.keypoints, answer.part_logits
-    if keypoints is not None:
-        places = keypoints[..., :2] @ in_plane.mT
-        keypoints = torch.cat([places, keypoints[..., 2:]], dim=-1)
     return NetworkOutput(
         rotmat=torch.cat([rotation[:, None] @ answer.rotmat[:, :1], answer.rotmat[:, 1:]], dim=1),
         betas=answer.betas,
-        pred_cam=torch.cat([scale, (in_plane @ shift[..., None]).squeeze(-1)], dim=1),
+        pred_cam=torch.cat([scale, (rotation[:, :2, :2] @ shift[..., None]).squeeze(-1)], dim=1),
         part_logits=None if logits is None else _turned_maps(logits, -turns),
-        keypoints=keypoints,
+        keypoints=None if keypoints is None else _turned_points(keypoints, rotation),
     )
 
 
@@ -73,6 +67,12 @@ def _rotations(turns: Tensor, like: Tensor) -> Tensor:
     quarter = like.new_tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     powers = torch.stack([torch.linalg.matrix_power(quarter, power) for power in range(4)])
     return powers[turns % 4]
+
+
+def _turned_points(keypoints: Tensor, rotation: Tensor) -> Tensor:
+    """Keypoints (B, K, 3) in the picture plane after rotations (B, 3, 3) about its normal."""
+    places = keypoints[..., :2] @ rotation[:, :2, :2].mT
+    return torch.cat([places, keypoints[..., 2:]], dim=-1)
 
 
 def _turned_maps(maps: Tensor, turns: Tensor) -> Tensor:
