@@ -1,6 +1,5 @@
 """What `predict` holds in memory does not grow with the number of pictures."""
 
-import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,6 +15,7 @@ from smplcli.workflows.in_order import in_order
 from smplcli.workflows.people import OK, Status
 from smplcli.workflows.predict import predict
 from smplcli.workflows.spool import Spool, person_record
+from tests.memory import peak_of
 
 TINY = ModelConfig(
     backbone="resnet18", head="baseline", input_size=64, channels=8, hidden=8, keypoints=8
@@ -23,16 +23,6 @@ TINY = ModelConfig(
 SIDE = 700
 PICTURE_BYTES = 3 * SIDE**2
 MEGABYTE = 1 << 20
-
-
-def peak_of(function, *args):
-    """Bytes that Python and numpy held at most, beside what was there before."""
-    tracemalloc.start()
-    try:
-        function(*args)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.fixture

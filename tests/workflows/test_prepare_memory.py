@@ -1,7 +1,5 @@
 """What `prepare` holds in memory hardly grows with the people in files of SPIN's form."""
 
-import tracemalloc
-
 import numpy as np
 import pytest
 
@@ -9,6 +7,7 @@ from smplcli.datasets.spin import read_spin
 from smplcli.workflows.parallel import run_tasks
 from smplcli.workflows.prepare import prepare
 from smplcli.workflows.progress import no_progress
+from tests.memory import peak_of
 
 FEW, MANY = 1000, 4000
 LABELS = 8 * (72 + 10 + 24 * 3 + 25 * 3 + 24 * 4)
@@ -43,16 +42,6 @@ def growth(function, folder, save):
     few, many = (write_labels(folder, count, save) for count in (FEW, MANY))
     function(few)  # what is loaded once
     return (peak_of(function, many) - peak_of(function, few)) / (MANY - FEW)
-
-
-def peak_of(function, *args):
-    """Bytes that Python and numpy held at most, beside what was there before."""
-    tracemalloc.start()
-    try:
-        function(*args)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
