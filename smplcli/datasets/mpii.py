@@ -84,6 +84,8 @@ def read_mpii(root: Path, *, val_list: Path | None = None) -> RawSet:
         annotations = list(split_by_name(annotations))
         notes.append(_OWN_SPLIT_NOTE)
     checked = list(_check(annotations, names))
+    if not any(item.person and item.split == "validation" for item in checked):
+        notes.append(_NOBODY_TO_VALIDATE_NOTE)
     return RawSet(
         source="mpii",
         pictures=_to_pictures(checked, images),
@@ -98,6 +100,8 @@ _OWN_SPLIT_NOTE = (
     f"by a hash of their names. The usual {USUAL_SPLIT['train']:,} and "
     f"{USUAL_SPLIT['validation']:,} people need a list (--val-list)."
 )
+
+_NOBODY_TO_VALIDATE_NOTE = "Nobody is set aside for validation; a list can say who is (--val-list)."
 
 
 def _folders(folder: Path, depth: int) -> Iterator[Path]:

@@ -43,7 +43,7 @@ each is a clip."""
 FRAMES_KEPT = 200
 """Most frames of a clip that are kept, spread over it; all of AMASS would not fit into memory."""
 
-BUILT_IN_SHARE = 0.25
+BUILT_IN_SHARE = 0.4
 """Share of made-up poses beside motion capture, which seldom sits or crouches."""
 
 LYING_SHARE = 0.04
@@ -194,8 +194,15 @@ def _turn(axis: str, angle: float) -> Floats:
 
 
 def _rotmat(aa: Floats) -> Floats:
-    return np.asarray(aa_to_rotmat(torch.from_numpy(aa)).numpy())
+    # A copy: clips that processes share may not be written to, of which torch would warn.
+    return np.asarray(aa_to_rotmat(torch.tensor(aa)).numpy())
 
+
+SEAT_TILT = 0.25
+"""Standard deviation of how far who sits leans forward or back from the seat, radians."""
+
+CROSSED_ARMS_SHARE = 0.08
+"""Of made-up poses."""
 
 JOINT = {name: index for index, name in enumerate(SMPL_JOINTS)}
 SIDES = (("left", 1.0), ("right", -1.0))
@@ -216,16 +223,21 @@ LIMITS = {
 
 def made_up_pose(rng: np.random.Generator, *, is_seated: bool = False) -> Floats:
     """A pose (24, 3), axis-angle, within `LIMITS`: standing, walking, sitting, crouching."""
-    legs = (_sitting if is_seated else _LEGS[rng.integers(len(_LEGS))])(rng)
+    draw_legs = _sitting if is_seated else _LEGS[rng.integers(len(_LEGS))]
+    legs, sits = draw_legs(rng), draw_legs is _sitting
     pose = np.zeros((NUM_JOINTS, 3))
     lean = rng.normal([0.05, 0, 0], [0.12, 0.12, 0.06])
+    if sits:
+        pose[0, 0] = rng.normal(0, SEAT_TILT)
     for name in ("spine1", "spine2", "spine3"):
         pose[JOINT[name]] = _limited("spine", lean + rng.normal(0, 0.04, 3))
     for name in ("neck", "head"):
         pose[JOINT[name]] = _limited("neck", rng.normal(0, [0.15, 0.25, 0.08]))
+    crosses_arms = rng.random() < CROSSED_ARMS_SHARE
     for side, sign in SIDES:
         mirror = np.array([1.0, sign, sign])
-        for joint, angles in (*legs[side].items(), *_arm(rng).items()):
+        arm = _crossed_arm(rng) if crosses_arms else _arm(rng, sits=sits)
+        for joint, angles in (*legs[side].items(), *arm.items()):
             pose[JOINT[f"{side}_{joint}"]] = mirror * _limited(joint, angles)
     return pose
 
@@ -235,17 +247,26 @@ def _limited(joint: str, angles: Floats) -> Floats:
     return np.clip(angles, low, high)
 
 
-def _arm(rng: np.random.Generator) -> dict[str, Floats]:
-    """Angles of a left arm: hanging, bent before the body, raised, or anything."""
+def _arm(rng: np.random.Generator, *, sits: bool) -> dict[str, Floats]:
+    """Angles of a left arm: hanging, or on the lap, bent before the body, raised, or anything."""
     kind = rng.random()
     if kind < 0.4:
-        shoulder, bend = rng.normal([0, 0, -1.2], [0.2, 0.2, 0.15]), abs(rng.normal(0.2, 0.3))
+        middle, bend = ([0, -0.5, -1.1], 0.9) if sits else ([0, 0, -1.2], 0.2)
+        shoulder, bend = rng.normal(middle, [0.2, 0.2, 0.15]), abs(rng.normal(bend, 0.3))
     elif kind < 0.7:
         shoulder, bend = rng.normal([0.2, -0.4, -1.0], [0.3, 0.4, 0.25]), rng.uniform(0.6, 2.2)
     elif kind < 0.85:
         shoulder, bend = rng.normal([0, -0.3, 0.5], [0.3, 0.5, 0.5]), rng.uniform(0, 2.0)
     else:
         shoulder, bend = rng.uniform([-0.5, -1.3, -1.4], [0.5, 0.8, 1.2]), rng.uniform(0, 2.3)
+    return _bent_arm(rng, shoulder, bend)
+
+
+def _crossed_arm(rng: np.random.Generator) -> dict[str, Floats]:
+    return _bent_arm(rng, rng.normal([0.6, -0.75, -1.15], 0.12), rng.normal(1.75, 0.15))
+
+
+def _bent_arm(rng: np.random.Generator, shoulder: Floats, bend: float) -> dict[str, Floats]:
     return {
         "shoulder": shoulder,
         "elbow": np.array([0.0, -bend, 0.0]),
@@ -297,6 +318,7 @@ def _crouching(rng: np.random.Generator) -> dict[str, dict[str, Floats]]:
 _LEGS: tuple[Callable[[np.random.Generator], dict[str, dict[str, Floats]]], ...] = (
     _standing,
     _walking,
+    _sitting,
     _sitting,
     _sitting,
     _crouching,

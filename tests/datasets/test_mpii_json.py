@@ -120,6 +120,14 @@ def test_pytorch_pose_says_who_is_validated_on(root):
     assert raw.published["validation"] == 2958
 
 
+def test_nobody_to_validate_on_is_announced(root):
+    write(root, mpii_annotations=[pytorch_pose("1.jpg"), pytorch_pose("2.jpg")])
+
+    (note,) = read_mpii(root).notes
+
+    assert note.startswith("Nobody is set aside for validation")
+
+
 def test_file_without_split_gets_one_of_ours(root):
     write(root, trainval=[microsoft(name) for name in IMAGES])
 
