@@ -101,7 +101,9 @@ _OWN_SPLIT_NOTE = (
     f"{USUAL_SPLIT['validation']:,} people need a list (--val-list)."
 )
 
-_NOBODY_TO_VALIDATE_NOTE = "Nobody is set aside for validation; a list can say who is (--val-list)."
+_NOBODY_TO_VALIDATE_NOTE = (
+    "Nobody is set aside for validation; a list may say who is (--val-list)."
+)
 
 
 def _folders(folder: Path, depth: int) -> Iterator[Path]:

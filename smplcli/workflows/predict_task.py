@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from smplcli.body.files import REGISTRATION
 from smplcli.detection.boxes import GivenBox, assign_boxes, read_boxes
 from smplcli.errors import ConfigError, MissingFileError
 from smplcli.workflows.lenses import Lenses
@@ -92,7 +93,9 @@ def _check_files(settings: PredictSettings) -> None:
                 hint="Give a .safetensors file written by 'train'.",
             )
     if settings.body is not None and not settings.body.exists():
-        raise MissingFileError(f"body model not found: {settings.body}", hint="Check the path.")
+        raise MissingFileError(
+            f"body model not found: {settings.body}", hint=f"Check the path. {REGISTRATION}."
+        )
     weights = settings.detector_weights
     if weights is not None and not weights.is_file():
         raise MissingFileError(f"detector weights not found: {weights}")

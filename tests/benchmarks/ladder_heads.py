@@ -3,7 +3,8 @@
 ``python -m tests.benchmarks.ladder_heads DATA OUT [STEPS]``: the person detector's trunk looks at
 every picture once, unaugmented; its last features are kept, and each head learns from them.
 That takes a fraction of the time of training whole networks, so heads see more people.
-DATA is a prepared synthetic data set; what is in OUT is not computed again.
+DATA is a prepared synthetic data set; what is in OUT is not computed again. The whole networks
+are kept there, for ``smplcli evaluate``.
 """
 
 import sys
@@ -27,6 +28,7 @@ from smplcli.models.backbones import MOVENET, Backbone
 from smplcli.models.config import ModelConfig
 from smplcli.models.network import Network, NetworkOutput, build_network
 from smplcli.models.pretrained import pretrained_file
+from smplcli.models.weights import save_network
 from smplcli.training.batches import StepBatches
 from smplcli.training.config import LossConfig, ScheduleConfig
 from smplcli.training.losses import Losses
@@ -68,9 +70,10 @@ def main(data: Path, out: Path, steps: int = STEPS) -> None:
         result = out / f"{number}.json"
         if not result.is_file():
             config = MODEL | {"backbone": MOVENET, "input_size": SIZE} | model
-            network = build_network(ModelConfig(**config))
+            network = build_network(ModelConfig(**config), backbone_weights="detector")
             network.mean_rot6d.copy_(start)
             _train(network, train, LossConfig(**losses), steps)
+            save_network(out / f"{number}.safetensors", network, {"steps": steps})
             write_json(result, _measure(network.eval(), test, split))
     results = {name: read_json(out / f"{number}.json") for number, name in enumerate(RUNGS)}
     for name, errors in results.items():
