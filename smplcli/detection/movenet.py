@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from smplcli.conventions import COCO17_JOINTS
-from smplcli.detection.people import Detection, merge_duplicates
+from smplcli.detection.people import Detection, add_unknown, merge_duplicates
 from smplcli.files import asset
 from smplcli.types import Floats, Pixels
 
@@ -29,17 +30,23 @@ three ways, five ghosts had between 0.2 and this."""
 MAX_FOUND = 6
 """People that the network finds in one pass at most."""
 
+MANY = 5
+"""Where there are so many people, the passes may have left some out, ..."""
+
 SMALL_PERSON = 0.2
-"""Where people are smaller than this, over the longer side of what is looked at, ..."""
+"""... and where people are smaller than this, over the longer side of what is looked at; ..."""
 
 MIN_TILE = 256
-"""... or too many for one pass, quarters are looked at too, if they have so many pixels a side."""
+"""... then quarters are looked at too, if they have so many pixels a side."""
 
 MAX_DEPTH = 2
 """How often quarters are quartered."""
 
 TILE_OVERLAP = 0.25
-"""Of neighbouring tiles, over their sides: who is cut by one is whole in another."""
+"""Of neighbouring tiles, over their sides: who is cut by one is mostly whole in another."""
+
+CUT_MARGIN = 0.03
+"""Who comes this near to an edge of a tile within the picture, over its sides, may be cut."""
 
 _STRIDE = 32
 _NUM_KEYPOINTS = len(COCO17_JOINTS)
@@ -83,11 +90,20 @@ class PersonDetector:
         Returns:
             One finding per person, surest first.
         """
-        found = [self._pass(image, side) for side in self._longest_sides]
-        everybody = [person for each in found for person in each]
-        if found and _needs_tiles(image, found[-1]):
-            everybody += self._detect_in_tiles(image, MAX_DEPTH)
-        return merge_duplicates(everybody or self._detect_turned(image))
+        whole, cut = self._look(image, MAX_DEPTH)
+        return add_unknown(whole, cut) or merge_duplicates(self._detect_turned(image))
+
+    def _look(self, image: Pixels, depth: int) -> tuple[list[Detection], list[Detection]]:
+        """People in a picture, and people who may be cut by the edges of its tiles."""
+        passes = (self._pass(image, side) for side in self._longest_sides)
+        whole = merge_duplicates(person for found in passes for person in found)
+        cut: list[Detection] = []
+        if depth and _needs_tiles(image, whole):
+            for tile in _quarters(image):
+                in_tile, cut_in_tile = self._look(tile.pixels, depth - 1)
+                whole += [tile.to_picture(x) for x in in_tile if not tile.cuts(x)]
+                cut += [tile.to_picture(x) for x in cut_in_tile + in_tile]
+        return merge_duplicates(whole), cut
 
     def _detect_turned(self, image: Pixels) -> list[Detection]:
         """People in a picture on its side or upside down: the network hardly knows who lies."""
@@ -97,16 +113,6 @@ class PersonDetector:
             for side in self._longest_sides:
                 found = (x for x in self._pass(turned, side) if x.score >= MIN_TURNED_SCORE)
                 everybody += [_turned_back(x, turned.shape, turns) for x in found]
-        return everybody
-
-    def _detect_in_tiles(self, image: Pixels, depth: int) -> list[Detection]:
-        """People in the quarters of a picture, and in quarters of these where they are many."""
-        everybody = []
-        for x, y, tile in _quarters(image):
-            found = self._pass(tile, self._longest_sides[-1])
-            if depth > 1 and _needs_tiles(tile, found):
-                found += self._detect_in_tiles(tile, depth - 1)
-            everybody += [_moved(person, x, y) for person in found]
         return everybody
 
     def _pass(self, image: Pixels, longest_side: int) -> list[Detection]:
@@ -128,28 +134,47 @@ class PersonDetector:
         return found.score >= self._min_score and found.num_confident >= MIN_CONFIDENT_KEYPOINTS
 
 
+class _Tile(NamedTuple):
+    """A part of a picture."""
+
+    left: int
+    top: int
+    pixels: Pixels
+    picture_size: tuple[int, int]
+    """Width and height of the picture."""
+
+    def to_picture(self, person: Detection) -> Detection:
+        """A finding in the tile, where it is in the picture."""
+        points, shift = person.keypoints, np.array([self.left, self.top])
+        keypoints = np.concatenate([points[:, :2] + shift, points[:, 2:]], axis=1)
+        return person._replace(bbox=person.bbox + np.tile(shift, 2), keypoints=keypoints)
+
+    def cuts(self, person: Detection) -> bool:
+        """Whether somebody may go on beyond an edge that is not the picture's."""
+        size = np.array(self.pixels.shape[1::-1])
+        corner, margin = np.array([self.left, self.top]), CUT_MARGIN * size
+        low, high = person.bbox[:2] < margin, person.bbox[2:] > size - 1 - margin
+        return bool(
+            (low & (corner > 0)).any() or (high & (corner + size < self.picture_size)).any()
+        )
+
+
 def _needs_tiles(image: Pixels, found: Sequence[Detection]) -> bool:
-    """Whether people are too many for one pass, or so small that there may be more of them."""
+    """Whether people are so many, or so small, that there may be more of them."""
     longer_side = max(image.shape[:2])
     if not found or longer_side < 2 * MIN_TILE:
         return False
     sides = [(person.bbox[2:] - person.bbox[:2]).max() for person in found]
-    return len(found) == MAX_FOUND or float(np.median(sides)) < SMALL_PERSON * longer_side
+    return len(found) >= MANY or float(np.median(sides)) < SMALL_PERSON * longer_side
 
 
-def _quarters(image: Pixels) -> Iterator[tuple[int, int, Pixels]]:
-    """Left and upper edges of overlapping quarters, and their pixels."""
+def _quarters(image: Pixels) -> Iterator[_Tile]:
+    """Overlapping quarters of a picture."""
     height, width = image.shape[:2]
     tall, wide = (round(side * (1 + TILE_OVERLAP) / 2) for side in (height, width))
     for y in (0, height - tall):
         for x in (0, width - wide):
-            yield x, y, image[y : y + tall, x : x + wide]
-
-
-def _moved(person: Detection, x: int, y: int) -> Detection:
-    shift = np.array([x, y])
-    keypoints = np.concatenate([person.keypoints[:, :2] + shift, person.keypoints[:, 2:]], axis=1)
-    return person._replace(bbox=person.bbox + np.tile(shift, 2), keypoints=keypoints)
+            yield _Tile(x, y, image[y : y + tall, x : x + wide], (width, height))
 
 
 def _turned_back(found: Detection, shape: tuple[int, ...], turns: int) -> Detection:

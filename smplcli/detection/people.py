@@ -1,6 +1,6 @@
 """What a detector finds, and how findings of the same person become one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -79,7 +79,20 @@ def merge_duplicates(found: Iterable[Detection]) -> list[Detection]:
     Returns:
         One finding per person, surest first.
     """
-    kept: list[Detection] = []
+    return add_unknown([], found)
+
+
+def add_unknown(known: Sequence[Detection], found: Iterable[Detection]) -> list[Detection]:
+    """People already known, and the best finding of each person who is not among them.
+
+    Args:
+        known: One finding per person.
+        found: More findings of the same picture.
+
+    Returns:
+        One finding per person, surest first.
+    """
+    kept = list(known)
     for person in sorted(found, key=_quality, reverse=True):
         if not any(_is_same(person, other) for other in kept):
             kept.append(person)

@@ -5,6 +5,7 @@ import pytest
 from smplcli.conventions import COCO17_JOINTS
 from smplcli.detection import movenet
 from smplcli.detection.movenet import PersonDetector
+from smplcli.detection.people import box_overlap
 from smplcli.files import asset
 from smplcli.images import read_image
 
@@ -107,7 +108,24 @@ def test_people_in_tiles_are_where_they_are_in_the_picture(detector):
     assert len(places) <= len(noses) / 2
 
 
-@pytest.mark.parametrize("name", ["astronaut.png", "field.jpg", "street.jpg"])
+def test_people_whom_a_tile_cuts_stay_whole(detector, monkeypatch):
+    monkeypatch.setattr(movenet, "_needs_tiles", lambda *_: False)
+    without = detector.detect(photo("field.jpg"))
+    monkeypatch.setattr(movenet, "_needs_tiles", lambda *_: True)
+    monkeypatch.setattr(movenet, "MAX_DEPTH", 1)
+    found = detector.detect(photo("field.jpg"))
+    monkeypatch.setattr(movenet, "CUT_MARGIN", -np.inf)
+    naive = detector.detect(photo("field.jpg"))
+
+    assert _worst_overlap(without, found) > 0.95
+    assert _worst_overlap(without, naive) < 0.9
+
+
+def _worst_overlap(people, others):
+    return min(max(box_overlap(a.bbox, b.bbox) for b in others) for a in people)
+
+
+@pytest.mark.parametrize("name", ["astronaut.png", "street.jpg"])
 def test_pictures_of_few_large_people_are_not_looked_at_in_tiles(name, detector, monkeypatch):
     sizes = []
     run = PersonDetector._run

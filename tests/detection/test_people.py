@@ -3,6 +3,7 @@ import pytest
 
 from smplcli.detection.people import (
     Detection,
+    add_unknown,
     box_overlap,
     keypoint_similarity,
     merge_duplicates,
@@ -62,6 +63,14 @@ def test_a_part_of_a_person_found_again_is_the_same_person():
     part = whole._replace(bbox=np.array([0.0, 0, 100, 40]), score=0.4)
 
     assert len(merge_duplicates([whole, part])) == 1
+
+
+def test_people_already_known_stay_as_they_are_and_only_others_are_added():
+    known = person(score=0.4)
+
+    added = add_unknown([known], [person(1, score=0.9), person(60, score=0.3)])
+
+    assert [other.score for other in added] == [0.4, 0.3]
 
 
 def test_people_beside_each_other_stay_two_and_the_surer_comes_first():
