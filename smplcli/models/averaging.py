@@ -1,21 +1,18 @@
-"""Mean answers: of a network to pictures and to their mirror images, and of several networks."""
+"""Mean answers: with and without keypoints, to mirror images, and of several networks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from smplcli.conventions import COCO17_MIRROR, SMPL_MIRROR
-from smplcli.models.network import NetworkOutput
+from smplcli.models.network import Network, NetworkOutput
 from smplcli.models.turning import quarter_turns, turn, turn_back
 from smplcli.rotations import mirror_rotmat, nearest_rotation
 
-Answer = Callable[[Tensor, Tensor | None], NetworkOutput]
-"""A network: pictures (B, 3, S, S) in 0..1 and keypoints (B, 17, 3) in, bodies out."""
-
 
 def mean_answer(
-    networks: Sequence[Answer],
+    networks: Sequence[Network],
     image: Tensor,
     keypoints: Tensor | None,
     *,
@@ -23,7 +20,9 @@ def mean_answer(
 ) -> NetworkOutput:
     """Mean of what networks answer.
 
-    Who lies or hangs upside down, by the keypoints, is turned upright for them.
+    Who lies or hangs upside down, by the keypoints, is turned upright for them. A network that
+    finds keypoints itself answers with those that it is given and without, as it is wrong about
+    different people then.
 
     Args:
         networks: At least one.
@@ -43,11 +42,23 @@ def mean_answer(
 
 
 def _mean_answer(
-    networks: Sequence[Answer], image: Tensor, keypoints: Tensor | None, *, flip_test: bool
+    networks: Sequence[Network], image: Tensor, keypoints: Tensor | None, *, flip_test: bool
 ) -> NetworkOutput:
-    answers = [network(image, keypoints) for network in networks]
+    answers = [_answer(network, image, keypoints) for network in networks]
     if flip_test:
         answers += [_answer_to_mirrored(network, image, keypoints) for network in networks]
+    return _mean(answers)
+
+
+def _answer(network: Network, image: Tensor, keypoints: Tensor | None) -> NetworkOutput:
+    seen = network.look(image)
+    answers = [network.answer(seen, keypoints)]
+    if keypoints is not None and seen.keypoints is not None:
+        answers.append(network.answer(seen))
+    return _mean(answers)
+
+
+def _mean(answers: Sequence[NetworkOutput]) -> NetworkOutput:
     if len(answers) == 1:
         return answers[0]
     rotmat, betas, pred_cam = (
@@ -57,11 +68,13 @@ def _mean_answer(
     return answers[0]._replace(rotmat=nearest_rotation(rotmat), betas=betas, pred_cam=pred_cam)
 
 
-def _answer_to_mirrored(network: Answer, image: Tensor, keypoints: Tensor | None) -> NetworkOutput:
+def _answer_to_mirrored(
+    network: Network, image: Tensor, keypoints: Tensor | None
+) -> NetworkOutput:
     if keypoints is not None:
         keypoints = keypoints[:, list(COCO17_MIRROR)]
         keypoints = keypoints * keypoints.new_tensor([-1.0, 1.0, 1.0])
-    answer = network(image.flip(-1), keypoints)
+    answer = _answer(network, image.flip(-1), keypoints)
     return answer._replace(
         rotmat=mirror_rotmat(answer.rotmat[:, list(SMPL_MIRROR)]),
         pred_cam=answer.pred_cam * answer.pred_cam.new_tensor([1.0, -1.0, 1.0]),

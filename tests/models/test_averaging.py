@@ -13,11 +13,10 @@ from smplcli.rotations import mirror_rotmat
 SHOULDERS = [COCO17_JOINTS.index(f"{side}_shoulder") for side in ("left", "right")]
 
 
-def network_of(seed):
+def network_of(seed, **changes):
     torch.manual_seed(seed)
-    config = ModelConfig(
-        backbone="resnet18", head="baseline", input_size=64, hidden=8, keypoints=8
-    )
+    small = {"head": "baseline", "input_size": 64, "hidden": 8, "keypoints": 8}
+    config = ModelConfig(backbone="resnet18", **small | changes)
     network = build_network(config).eval()
     for parameter in network.head.parameters():  # the first weights hardly see the picture
         torch.nn.init.normal_(parameter, std=0.1)
@@ -72,6 +71,18 @@ def test_two_networks_answer_half_way_between_them():
     angles = [Rotation.from_matrix(x.view(-1, 3, 3)).magnitude() for x in (turn, rest)]
     assert angles[0] == pytest.approx(angles[1], abs=1e-3)
     assert max(angles[0]) > 0.1
+
+
+@torch.inference_mode()
+def test_a_network_that_finds_keypoints_answers_half_way_between_told_and_untold():
+    network = network_of(0, head="part-attention", channels=8, finds_keypoints=True)
+    image, keypoints = pictures()
+
+    told, untold = network(image, keypoints), network(image)
+    mean = mean_answer([network], image, keypoints)
+
+    assert mean.betas == pytest.approx((told.betas + untold.betas) / 2, abs=1e-6)
+    assert not torch.allclose(told.betas, untold.betas, atol=1e-3)
 
 
 @torch.inference_mode()
