@@ -28,6 +28,9 @@ PAPER = 247
 LINE = 200
 """Grey value between the views."""
 
+FAR = 2.0
+"""Who is so many times as far away as people mostly are does not make the views smaller."""
+
 SIDE_SHARE = 0.6
 """Of the height, for the view from the side; the rest is for that from above."""
 
@@ -54,14 +57,15 @@ def add_views(
         points: Placed people, (P, N, 3), metres, camera axes.
         lens: Of the photo.
         draw: Draws them.
-        framing: (M, 3) points that the views have to show, metres, camera axes; those of the
-            people without. The same points give the same views in every frame of a video.
+        framing: (M, 3) points that the views have to show, metres, camera axes; without, those
+            of the people who are not `FAR`. The same points give the same views in every frame
+            of a video.
 
     Returns:
         (H, W + min(H, W), 3) RGB: photos of one size give pictures of one size.
     """
     height, width = image.shape[:2]
-    framing = points.reshape(-1, 3) if framing is None else framing
+    framing = _near_people(points) if framing is None else framing
     side_height = max(1, round(SIDE_SHARE * height))
     heights = (side_height, max(1, height - side_height))
     views = [
@@ -71,6 +75,15 @@ def add_views(
     views[1][0] = LINE
     column = np.concatenate(views)[:height]
     return np.concatenate([draw(image, points, lens), column], axis=1)
+
+
+def _near_people(points: Floats) -> Floats:
+    """Points (M, 3) of people (P, N, 3) who are not much farther away than most."""
+    depth = points[..., 2].mean(axis=1)
+    known = depth[np.isfinite(depth)]
+    if not len(known):
+        return np.zeros((0, 3))
+    return points[depth <= FAR * np.median(known)].reshape(-1, 3)
 
 
 def draw_view(

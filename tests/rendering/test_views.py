@@ -67,6 +67,20 @@ def test_one_framing_gives_every_frame_the_same_view():
     assert second - first == pytest.approx(0.5 * 0.88 * 200 / 6.9, rel=0.15)
 
 
+def test_a_far_onlooker_does_not_shrink_the_group():
+    group = [person(x=-1.0), person(x=1.0, z=5.0)]
+    colours = np.stack([RED, RED, GREEN])
+    photo = np.zeros((200, 200, 3), np.uint8)
+
+    views = [
+        add_views(photo, np.stack(people), WIDE, mesh_drawer(BODY.faces, colours[: len(people)]))
+        for people in (group, [*group, person(x=3.0, z=30.0)])
+    ]
+
+    alone, watched = (view[:, 200:] for view in views)
+    np.testing.assert_allclose(middle(watched, 0), middle(alone, 0), atol=2)
+
+
 def test_framing_of_nobody_is_paper():
     view = draw_view(
         (20, 30), np.zeros((0, 5, 3)), SIDE, mesh_drawer(BODY.faces), framing=np.zeros((0, 3))
