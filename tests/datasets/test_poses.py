@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from smplcli.body.files import load_body
+from smplcli.body.layer import JointsLayer
 from smplcli.conventions import SMPL_JOINTS
+from smplcli.datasets import poses
 from smplcli.datasets.poses import LIMITS, clips_of_split, draw_pose, load_poses, made_up_pose
 from smplcli.errors import MissingFileError, UnreadableFileError
 from smplcli.rotations import aa_to_rotmat
@@ -36,6 +39,24 @@ def test_made_up_poses_keep_within_the_limits_of_joints(seed):
             low, high = np.array(LIMITS[joint]).T
             assert (low <= mirror * angles).all()
             assert (mirror * angles <= high).all()
+
+
+def test_crossed_arms_cross_and_others_seldom_do(monkeypatch):
+    monkeypatch.setattr(poses, "CROSSED_ARMS_SHARE", 1.0)
+    crossed = _share_of_crossing_hands()
+    monkeypatch.setattr(poses, "CROSSED_ARMS_SHARE", 0.0)
+
+    assert crossed > 0.7
+    assert _share_of_crossing_hands() < 0.2
+
+
+def _share_of_crossing_hands():
+    pose = np.stack([made_up_pose(np.random.default_rng(seed)) for seed in range(60)])
+    pose[:, :16] = 0  # a straight body, whose left is where x grows
+    rotmat = aa_to_rotmat(torch.from_numpy(pose).float())
+    joints = JointsLayer(load_body())(rotmat, torch.zeros(len(pose), 10))
+    left, right = (joints[:, JOINT[f"{side}_hand"], 0] for side in ("left", "right"))
+    return (left < right).float().mean()
 
 
 def test_people_mostly_stand_upright_in_the_camera():
