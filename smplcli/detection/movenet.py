@@ -10,7 +10,12 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from smplcli.conventions import COCO17_JOINTS
-from smplcli.detection.people import Detection, add_unknown, merge_duplicates
+from smplcli.detection.people import (
+    Detection,
+    add_unknown,
+    covered_share,
+    merge_duplicates,
+)
 from smplcli.files import asset
 from smplcli.types import Floats, Pixels
 
@@ -46,7 +51,10 @@ TILE_OVERLAP = 0.25
 """Of neighbouring tiles, over their sides: who is cut by one is mostly whole in another."""
 
 CUT_MARGIN = 0.03
-"""Who comes this near to an edge of a tile within the picture, over its sides, may be cut."""
+"""Who comes this near to an edge of a tile within the picture, over its sides, may be cut, ..."""
+
+PART = 0.6
+"""... and is part of somebody whose box covers so much of theirs."""
 
 _STRIDE = 32
 _NUM_KEYPOINTS = len(COCO17_JOINTS)
@@ -91,7 +99,8 @@ class PersonDetector:
             One finding per person, surest first.
         """
         whole, cut = self._look(image, MAX_DEPTH)
-        return add_unknown(whole, cut) or merge_duplicates(self._detect_turned(image))
+        others = [x for x in cut if all(covered_share(x.bbox, y.bbox) < PART for y in whole)]
+        return add_unknown(whole, others) or merge_duplicates(self._detect_turned(image))
 
     def _look(self, image: Pixels, depth: int) -> tuple[list[Detection], list[Detection]]:
         """People in a picture, and people who may be cut by the edges of its tiles."""

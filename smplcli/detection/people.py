@@ -56,6 +56,13 @@ def box_overlap(first: Floats, second: Floats) -> float:
     return shared / union if union > 0 else 0.0
 
 
+def covered_share(bbox: Floats, other: Floats) -> float:
+    """How much of a box x1, y1, x2, y2, (4,), another box covers, 0..1."""
+    corner = np.minimum(bbox[2:], other[2:]) - np.maximum(bbox[:2], other[:2])
+    area = _area(bbox)
+    return float(np.prod(np.maximum(corner, 0))) / area if area > 0 else 0.0
+
+
 def keypoint_similarity(first: Detection, second: Detection) -> float:
     """Object keypoint similarity over the keypoints seen in both; 0 when these are too few.
 

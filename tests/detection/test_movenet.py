@@ -121,6 +121,16 @@ def test_people_whom_a_tile_cuts_stay_whole(detector, monkeypatch):
     assert _worst_overlap(without, naive) < 0.9
 
 
+def test_parts_of_people_in_tiles_are_nobody_else(detector, monkeypatch):
+    image = np.tile(
+        cv2.resize(photo("street.jpg"), (960, 675), interpolation=cv2.INTER_AREA), (1, 2, 1)
+    )
+
+    assert len(detector.detect(image)) == 8
+    monkeypatch.setattr(movenet, "PART", np.inf)
+    assert len(detector.detect(image)) > 8
+
+
 def _worst_overlap(people, others):
     return min(max(box_overlap(a.bbox, b.bbox) for b in others) for a in people)
 
