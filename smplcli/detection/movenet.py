@@ -28,9 +28,9 @@ MIN_SCORE = 0.2
 MIN_CONFIDENT_KEYPOINTS = 5
 """Findings with fewer seen keypoints are mostly ghosts, whatever their score."""
 
-MIN_TURNED_SCORE = 0.3
-"""The same for pictures that were turned because nobody was found; on 44 without people, turned
-three ways, five ghosts had between 0.2 and this."""
+MIN_SOUGHT_SCORE = 0.3
+"""The same where nobody is found at first and the picture is searched in tiles and turned; on 44
+without people, turned three ways, five ghosts had between 0.2 and this."""
 
 MAX_FOUND = 6
 """People that the network finds in one pass at most."""
@@ -42,7 +42,10 @@ SMALL_PERSON = 0.2
 """... and where people are smaller than this, over the longer side of what is looked at; ..."""
 
 MIN_TILE = 256
-"""... then quarters are looked at too, if they have so many pixels a side."""
+"""... then quarters are looked at too, if they have so many pixels a side; ..."""
+
+LARGE = 1024
+"""... and of pictures so long, in which people may be too small to be seen, anyway."""
 
 MAX_DEPTH = 2
 """How often quarters are quartered."""
@@ -108,8 +111,12 @@ class PersonDetector:
         whole = merge_duplicates(person for found in passes for person in found)
         cut: list[Detection] = []
         if depth and _needs_tiles(image, whole):
+            least = 0.0 if whole else MIN_SOUGHT_SCORE
             for tile in _quarters(image):
-                in_tile, cut_in_tile = self._look(tile.pixels, depth - 1)
+                in_tile, cut_in_tile = (
+                    [person for person in found if person.score >= least]
+                    for found in self._look(tile.pixels, depth - 1)
+                )
                 whole += [tile.to_picture(x) for x in in_tile if not tile.cuts(x)]
                 cut += [tile.to_picture(x) for x in cut_in_tile + in_tile]
         return merge_duplicates(whole), cut
@@ -120,7 +127,7 @@ class PersonDetector:
         for turns in range(1, 4):
             turned = np.ascontiguousarray(np.rot90(image, turns))
             for side in self._longest_sides:
-                found = (x for x in self._pass(turned, side) if x.score >= MIN_TURNED_SCORE)
+                found = (x for x in self._pass(turned, side) if x.score >= MIN_SOUGHT_SCORE)
                 everybody += [_turned_back(x, turned.shape, turns) for x in found]
         return everybody
 
@@ -171,7 +178,9 @@ class _Tile(NamedTuple):
 def _needs_tiles(image: Pixels, found: Sequence[Detection]) -> bool:
     """Whether people are so many, or so small, that there may be more of them."""
     longer_side = max(image.shape[:2])
-    if not found or longer_side < 2 * MIN_TILE:
+    if not found:
+        return longer_side >= LARGE
+    if longer_side < 2 * MIN_TILE:
         return False
     sides = [(person.bbox[2:] - person.bbox[:2]).max() for person in found]
     return len(found) >= MANY or float(np.median(sides)) < SMALL_PERSON * longer_side

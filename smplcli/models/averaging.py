@@ -22,7 +22,7 @@ def mean_answer(
 
     Who lies or hangs upside down, by the keypoints, is turned upright for them. A network that
     finds keypoints itself answers with those that it is given and without, as it is wrong about
-    different people then.
+    different people then; the surer they are, the more the answer with them counts.
 
     Args:
         networks: At least one.
@@ -52,17 +52,24 @@ def _mean_answer(
 
 def _answer(network: Network, image: Tensor, keypoints: Tensor | None) -> NetworkOutput:
     seen = network.look(image)
-    answers = [network.answer(seen, keypoints)]
-    if keypoints is not None and seen.keypoints is not None:
-        answers.append(network.answer(seen))
-    return _mean(answers)
+    told = network.answer(seen, keypoints)
+    if keypoints is None or seen.keypoints is None:
+        return told
+    share = keypoints[..., 2].float().mean(1)
+    return _weighted([told, network.answer(seen)], torch.stack([share, 1 - share]))
 
 
 def _mean(answers: Sequence[NetworkOutput]) -> NetworkOutput:
     if len(answers) == 1:
         return answers[0]
+    count, people = len(answers), len(answers[0].betas)
+    return _weighted(answers, answers[0].betas.new_full((count, people), 1 / count))
+
+
+def _weighted(answers: Sequence[NetworkOutput], weights: Tensor) -> NetworkOutput:
+    """Mean of N answers by the weights (N, B) of each person's."""
     rotmat, betas, pred_cam = (
-        torch.stack(values).mean(0)
+        torch.einsum("nb,nb...->b...", weights, torch.stack(values))
         for values in zip(*((x.rotmat, x.betas, x.pred_cam) for x in answers), strict=True)
     )
     return answers[0]._replace(rotmat=nearest_rotation(rotmat), betas=betas, pred_cam=pred_cam)

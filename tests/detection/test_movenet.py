@@ -108,6 +108,15 @@ def test_people_in_tiles_are_where_they_are_in_the_picture(detector):
     assert len(places) <= len(noses) / 2
 
 
+def test_people_too_small_to_be_seen_are_found_in_large_pictures(detector, monkeypatch):
+    people = cv2.resize(photo("street.jpg"), (320, 225), interpolation=cv2.INTER_AREA)
+    image = np.tile(people, (4, 6, 1))
+
+    assert len(detector.detect(image)) > 40  # of 96
+    monkeypatch.setattr(movenet, "LARGE", np.inf)
+    assert detector.detect(image) == []
+
+
 def test_people_whom_a_tile_cuts_stay_whole(detector, monkeypatch):
     monkeypatch.setattr(movenet, "_needs_tiles", lambda *_: False)
     without = detector.detect(photo("field.jpg"))
