@@ -114,7 +114,8 @@ def write_mpii_layout(
         picture, image = studio.take_picture(rng, index)
         write_image(root / IMAGES_DIR / picture.file, image)
         pictures.append(picture)
-        entries.append(_Annotator(rng, index).annotate(picture))
+        peculiar = np.random.default_rng([seed, index, 1])
+        entries.append(_Annotator(peculiar, index).annotate(picture))
     content = BytesIO()
     savemat(content, {"RELEASE": _release(entries)}, do_compression=True)
     with atomic_write(root / ANNOTATIONS_DIR / MAT_FILE) as file:

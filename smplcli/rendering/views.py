@@ -79,11 +79,11 @@ def add_views(
 
 def _near_people(points: Floats) -> Floats:
     """Points (M, 3) of people (P, N, 3) who are not much farther away than most."""
-    depth = points[..., 2].mean(axis=1)
-    known = depth[np.isfinite(depth)]
-    if not len(known):
+    placed = points[np.isfinite(points[..., 2]).any(axis=1)]
+    if not len(placed):
         return np.zeros((0, 3))
-    return points[depth <= FAR * np.median(known)].reshape(-1, 3)
+    depth: Floats = np.nanmean(placed[..., 2], axis=1)
+    return placed[depth <= FAR * np.median(depth)].reshape(-1, 3)
 
 
 def draw_view(

@@ -56,7 +56,7 @@ def test_validations_are_logged_with_their_steps(start):
 @pytest.mark.slow
 def test_a_network_learns_a_few_people_by_heart(start):
     schedule = RECIPE.schedule.model_copy(
-        update={"steps": 60, "batch_size": 4, "learning_rate": 3e-3, "validate_every": 60}
+        update={"steps": 120, "batch_size": 4, "learning_rate": 3e-3, "validate_every": 120}
     )
     run = start(schedule=schedule)
     run.samples.augmentation = None
