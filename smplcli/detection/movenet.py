@@ -183,7 +183,7 @@ def _needs_tiles(image: Pixels, found: Sequence[Detection]) -> bool:
     if longer_side < 2 * MIN_TILE:
         return False
     sides = [(person.bbox[2:] - person.bbox[:2]).max() for person in found]
-    return len(found) >= MANY or float(np.median(sides)) < SMALL_PERSON * longer_side
+    return len(found) >= MANY or bool(np.median(sides) < SMALL_PERSON * longer_side)
 
 
 def _quarters(image: Pixels) -> Iterator[_Tile]:
