@@ -177,13 +177,13 @@ class _Tile(NamedTuple):
 
 def _needs_tiles(image: Pixels, found: Sequence[Detection]) -> bool:
     """Whether people are so many, or so small, that there may be more of them."""
-    longer_side = max(image.shape[:2])
+    longer_side: int = max(image.shape[:2])
     if not found:
         return longer_side >= LARGE
     if longer_side < 2 * MIN_TILE:
         return False
     sides = [(person.bbox[2:] - person.bbox[:2]).max() for person in found]
-    return len(found) >= MANY or bool(np.median(sides) < SMALL_PERSON * longer_side)
+    return len(found) >= MANY or float(np.median(sides)) < SMALL_PERSON * longer_side
 
 
 def _quarters(image: Pixels) -> Iterator[_Tile]:
