@@ -94,7 +94,7 @@ def train(
             metavar="auto|must|never|DIR",
             rich_help_panel=GOING_ON,
             help="Go on with an unfinished run if there is one, or must be, or never; or with the "
-            "run of this folder.",
+            "run in this folder; or begin a run with this checkpoint of another.",
         ),
     ] = "auto",
     allow_change: Annotated[
@@ -149,15 +149,19 @@ def train(
     settings = project.settings
     recipe = recipe or settings.train.recipe
     given = training_data(project, data) if data else []
-    from smplcli.workflows.outputs import choose_run_dir
+    from smplcli.workflows.outputs import choose_run_dir, is_checkpoint
 
     out = choose_run_dir(settings.paths.runs, recipe, out=out, resume=resume)
+    checkpoint = Path(resume) if is_checkpoint(Path(resume)) else None
     folders = given or training_data(project, [])
     for folder in folders:
         note(f"data: {folder}")
     note("run: one batch of everything" if fast_dev_run else f"run: {out}")
     if (nproc > 1 or max_restarts) and "RANK" not in os.environ:
-        _launch(out, stop_at, nproc=nproc, max_restarts=max_restarts, is_trial=fast_dev_run)
+        # Processes that begin again after an accident go on with the run.
+        begin = ["--out", str(out), "--resume", str(checkpoint or "auto")]
+        limit = [] if stop_at is None else ["--stop-at", str(stop_at)]
+        _launch(out, [*begin, *limit], nproc, max_restarts, is_trial=fast_dev_run)
         return
 
     from smplcli.workflows.train import train as run
@@ -166,6 +170,7 @@ def train(
         folders,
         out,
         recipe=recipe,
+        begin_with=checkpoint,
         body=body or settings.body.path,
         device=device,
         workers=workers,
@@ -184,16 +189,15 @@ def train(
 
 
 def _launch(
-    out: Path, stop_at: float | None, *, nproc: int, max_restarts: int, is_trial: bool
+    out: Path, arguments: list[str], nproc: int, max_restarts: int, *, is_trial: bool
 ) -> None:
     """Run this command in several processes that go on with the same run."""
     from smplcli.training.launch import launch
     from smplcli.workflows.outputs import is_complete_run
 
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // nproc)))
-    limit = [] if stop_at is None else ["--stop-at", str(stop_at)]
     # What is given twice counts the last time.
-    last = ["--out", str(out), "--resume", "auto", "--nproc", "1", "--max-restarts", "0", *limit]
+    last = [*arguments, "--nproc", "1", "--max-restarts", "0"]
     code = launch([*sys.argv[1:], *last], processes=nproc, max_restarts=max_restarts)
     if code or not (is_trial or is_complete_run(out)):
         raise typer.Exit(code or STOPPED)

@@ -145,6 +145,25 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, T
     return facts, {name: _read(folder / name, digest) for name, digest in hashes.items()}
 
 
+def adopt(run_dir: Path, folder: Path) -> None:
+    """Let a run without checkpoints begin with one of another run.
+
+    Args:
+        run_dir: The run.
+        folder: The checkpoint, which stays where it is.
+
+    Raises:
+        IntegrityError: A file of it is not as it was written.
+        ResourceError: The disk is full.
+    """
+    if checkpoints(run_dir):
+        return
+    facts, files = read_checkpoint(folder)
+    with _whole_folder(checkpoint_dir(run_dir, facts["step"])) as temporary:
+        for name in (*files, STATE_FILE):
+            shutil.copyfile(folder / name, temporary / name)
+
+
 def load_weights(folder: Path, *, averaged: bool) -> dict[str, Tensor]:
     """Weights of one checkpoint, under the names that the network gives them.
 

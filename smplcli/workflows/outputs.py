@@ -77,10 +77,11 @@ def choose_run_dir(runs_dir: Path, recipe: str, *, out: Path | None, resume: str
         recipe: Name of a shipped recipe, or a TOML file.
         out: Folder that the user named.
         resume: ``auto`` goes on with an unfinished run, ``must`` needs one, ``never`` begins; any
-            other text is the folder of a run, or of its newest checkpoint.
+            other text is the folder of a run, or of a checkpoint: a run's newest, to go on with
+            it, or any other, with which a new run begins.
 
     Raises:
-        ConfigError: The recipe has mistakes, or two folders are named.
+        ConfigError: The recipe has mistakes, or two runs are named.
         MissingFileError: There is no run to go on with.
         OutputExistsError: There is one, and none was to be.
     """
@@ -95,10 +96,17 @@ def choose_run_dir(runs_dir: Path, recipe: str, *, out: Path | None, resume: str
         return chosen
     if resume == "must":
         found = out or unfinished_run(runs_dir, recipe)
+    elif is_checkpoint(Path(resume)):
+        return out or _run_of(Path(resume)) or next_free(runs_dir, Path(recipe).stem)
     elif out is not None:
-        raise ConfigError("--out and --resume both name a folder", hint="Give one of them.")
+        raise ConfigError(
+            "--out and --resume both name a run",
+            hint="Give one of them, or a checkpoint of the run after --resume, to begin with it.",
+        )
     else:
-        found = run_of(Path(resume))
+        found = Path(resume)
+        if not found.is_dir():
+            raise MissingFileError(f"run folder not found: {found}")
     if found is None or not checkpoints(found):
         place = f"of {Path(recipe).stem} in {runs_dir}" if found is None else str(found)
         raise MissingFileError(
@@ -107,25 +115,15 @@ def choose_run_dir(runs_dir: Path, recipe: str, *, out: Path | None, resume: str
     return found
 
 
-def run_of(folder: Path) -> Path:
-    """The run that a folder is, or whose newest checkpoint it is.
+def is_checkpoint(folder: Path) -> bool:
+    """Whether a folder is a checkpoint of a run."""
+    return (folder / STATE_FILE).is_file()
 
-    Raises:
-        MissingFileError: There is no such folder.
-        ConfigError: It is a checkpoint after which its run has written others.
-    """
-    if not folder.is_dir():
-        raise MissingFileError(f"run folder not found: {folder}")
-    if not (folder / STATE_FILE).is_file():
-        return folder
-    run_dir = folder.absolute().parents[1]
-    newest = checkpoints(run_dir)[0]
-    if newest != folder.absolute():
-        raise ConfigError(
-            f"the run has written newer checkpoints: {newest}",
-            hint=f"Move those after {folder.name} away to go on from it.",
-        )
-    return run_dir
+
+def _run_of(checkpoint: Path) -> Path | None:
+    """The run whose newest checkpoint this is."""
+    run_dir = checkpoint.absolute().parents[1]
+    return run_dir if checkpoints(run_dir)[:1] == [checkpoint.absolute()] else None
 
 
 def unfinished_run(runs_dir: Path, recipe: str) -> Path | None:

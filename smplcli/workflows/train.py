@@ -26,7 +26,7 @@ from smplcli.models.network import Network, build_network, upright_pose
 from smplcli.models.weights import load_network, save_network
 from smplcli.paths import make_folder
 from smplcli.rotations import aa_to_rotmat, rotmat_to_rot6d
-from smplcli.training.checkpoints import sweep
+from smplcli.training.checkpoints import adopt, sweep
 from smplcli.training.config import Precision, Recipe, read_recipe, recipe_to_toml
 from smplcli.training.distributed import Ranks, check_shares, trained_together
 from smplcli.training.events import Events
@@ -92,6 +92,7 @@ def train(
     body: Path | None = None,
     device: str = "auto",
     workers: int = 0,
+    begin_with: Path | None = None,
     allow_change: Collection[str] = (),
     deadline: float | None = None,
     runs_dir: Path | None = None,
@@ -110,6 +111,7 @@ def train(
         body: SMPL file; the demo body without one.
         device: ``auto``, ``cpu``, or a CUDA device.
         workers: Processes that decode and augment; 0 does it between the steps.
+        begin_with: Checkpoint of another run from which a new one goes on.
         allow_change: Settings that may be others than those the run was begun with.
         deadline: When to stop at the latest, on the monotonic clock.
         runs_dir: Folder of all runs: if this is one of them, ``latest`` there leads to it.
@@ -134,6 +136,8 @@ def train(
             run_dir = Path(stack.enter_context(TemporaryDirectory(prefix="smplcli-")))
         check_shares(ground.recipe, ranks)
         ranks.agree(lambda: stack.enter_context(locked(make_folder(run_dir))))
+        if begin_with is not None and not fast_dev_run:
+            ranks.agree(lambda: adopt(run_dir, begin_with))
         ranks.agree(lambda: _claim(run_dir, ground, allow_change))
         run = _run(ground, run_dir, own_device, ranks, workers)
         preflight(run, ground.validation)

@@ -127,8 +127,36 @@ def test_the_folder_of_a_run_or_of_its_newest_checkpoint_names_it(unfinished):
 
     assert json.loads(checkpoint.stdout)["resumed_at"] == 1
     assert "nothing is left to do" in again.stderr
-    older = train("--resume", "runs/tiny-1/checkpoints/step_00000001", code=2)
-    assert "newer checkpoints" in older.stderr
+
+
+def test_a_run_can_begin_with_an_older_checkpoint_of_another(unfinished):
+    train()
+    older = str(unfinished / "checkpoints/step_00000001")
+
+    branch = json.loads(train("--resume", older, "--json").stdout)
+
+    assert (branch["run_dir"], branch["resumed_at"], branch["reached"]) == ("runs/tiny-2", 1, 3)
+    weights = "checkpoints/step_00000003/model.safetensors"
+    assert Path("runs/tiny-2", weights).read_bytes() == (unfinished / weights).read_bytes()
+
+
+def test_a_run_that_began_with_a_checkpoint_goes_on_with_its_own(unfinished):
+    older = str(unfinished / "checkpoints/step_00000001")
+    train("--resume", older, "--out", "runs/branch", "--time-limit", "1s", code=143)
+
+    again = train("--resume", older, "--out", "runs/branch", "--json")
+
+    assert json.loads(again.stdout)["resumed_at"] >= 1
+    assert Path("runs/branch/checkpoints/step_00000003").is_dir()
+
+
+def test_a_checkpoint_under_another_recipe_is_refused_with_the_difference(unfinished):
+    older = str(unfinished / "checkpoints/step_00000001")
+    Path("tiny.toml").write_text(RECIPE.replace("steps = 3", "steps = 2"))
+
+    refused = train("--resume", older, "--out", "runs/branch", code=2)
+
+    assert "schedule.steps: 3 -> 2" in refused.stderr
 
 
 def test_two_processes_do_not_train_in_one_folder(unfinished):
