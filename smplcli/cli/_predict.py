@@ -93,7 +93,7 @@ def predict(
     network: NetworkOption = None,
     average: AverageOption = None,
     flip_test: FlipTestOption = False,
-    refine: RefineOption = False,
+    refine: RefineOption = None,
     body: BodyOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",

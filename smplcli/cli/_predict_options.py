@@ -168,11 +168,11 @@ FlipTestOption = Annotated[
     ),
 ]
 RefineOption = Annotated[
-    bool,
+    bool | None,
     typer.Option(
-        "--refine",
+        "--refine/--no-refine",
         rich_help_panel=BETTER,
-        help="Fit the bodies to the detector's keypoints.",
+        help="Fit the bodies to the keypoints; without --network, that is the default.",
     ),
 ]
 TableOption = Annotated[

@@ -28,7 +28,7 @@ def predict(
     network: Path | None = None,
     average: Sequence[Path] = (),
     flip_test: bool = False,
-    refine: bool = False,
+    refine: bool | None = None,
     body: Path | None = None,
     overlay_dir: Path | None = None,
     overlay_style: OverlayStyle = "mesh",
@@ -72,7 +72,8 @@ def predict(
         network: Weights file; the one that is shipped without.
         average: Weights files of further networks; bodies are the mean of all answers.
         flip_test: Whether the networks also see everybody in a mirror, for the mean.
-        refine: Whether bodies are fitted to the detector's keypoints.
+        refine: Whether bodies are fitted to the keypoints; by default, those of the network that
+            is shipped, whose mistakes are known.
         body: SMPL file; the demo body without one.
         overlay_dir: Folder for pictures of the bodies over the photos, from the side and from
             above; videos become videos.

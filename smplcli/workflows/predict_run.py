@@ -144,13 +144,14 @@ def _finish_of(pipeline: Pipeline, outputs: Outputs, settings: PredictSettings) 
 
 def open_estimator(settings: PredictSettings, clock: StageClock) -> BodyEstimator:
     """Load network and body."""
+    refine = settings.network is None if settings.refine is None else settings.refine
     return BodyEstimator(
         settings.network or asset(SHIPPED_NETWORK),
         settings.body,
         choose_device(settings.device),
         average=settings.average,
         flip_test=settings.flip_test,
-        refine=settings.refine,
+        refine=refine,
         precision=settings.precision,
         clock=clock,
     )

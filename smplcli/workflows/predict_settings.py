@@ -28,7 +28,7 @@ class PredictSettings:
     network: Path | None = None
     average: tuple[Path, ...] = ()
     flip_test: bool = False
-    refine: bool = False
+    refine: bool | None = None
     body: Path | None = None
     overlay_dir: Path | None = None
     overlay_style: OverlayStyle = "mesh"

@@ -192,6 +192,17 @@ def test_the_file_says_how_bodies_were_made(tmp_path):
     assert better["averaged_with"] == [better["network"]["sha256"]]
 
 
+def test_only_answers_of_the_shipped_network_are_refined_unasked(tmp_path):
+    network = network_at(tmp_path / "a.safetensors", 0)
+
+    refined = [
+        json.loads(str(predict(PHOTO, whole_image=True, **options).arrays["meta"]))["refined"]
+        for options in ({}, {"refine": False}, {"network": network})
+    ]
+
+    assert refined == [True, False, False]
+
+
 def test_networks_of_other_sizes_and_missing_ones_are_refused(tmp_path):
     small = network_at(tmp_path / "a.safetensors", 0)
     large = network_at(tmp_path / "b.safetensors", 0, TINY.model_copy(update={"input_size": 96}))
