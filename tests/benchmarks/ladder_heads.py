@@ -37,7 +37,7 @@ from smplcli.workflows.train import mean_pose
 from smplcli.workflows.validation import VALIDATION
 from tests.benchmarks.ladder import BASELINE, FULL, MODEL, ONE_PERCEPTRON, beside
 
-STEPS, BATCH = 800, 32
+STEPS, BATCH = 1000, 32
 SIZE, PARTS = 160, 40
 METRICS = ("mpjpe", "pa_mpjpe")
 
