@@ -13,6 +13,7 @@ from smplcli.conventions import COCO17_JOINTS
 from smplcli.detection.people import (
     Detection,
     add_unknown,
+    confirmed,
     covered_share,
     merge_duplicates,
 )
@@ -24,6 +25,9 @@ LONGEST_SIDES = (256, 512)
 
 MIN_SCORE = 0.2
 """Findings with a lower score are mostly ghosts."""
+
+UNSURE = 0.5
+"""Share of that score from which a finding counts if another pass has it too."""
 
 MIN_CONFIDENT_KEYPOINTS = 5
 """Findings with fewer seen keypoints are mostly ghosts, whatever their score."""
@@ -107,8 +111,9 @@ class PersonDetector:
 
     def _look(self, image: Pixels, depth: int) -> tuple[list[Detection], list[Detection]]:
         """People in a picture, and people who may be cut by the edges of its tiles."""
-        passes = (self._pass(image, side) for side in self._longest_sides)
-        whole = merge_duplicates(person for found in passes for person in found)
+        least = UNSURE * self._min_score
+        passes = [self._pass(image, side, least) for side in self._longest_sides]
+        whole = merge_duplicates(confirmed(passes, self._min_score))
         cut: list[Detection] = []
         if depth and _needs_tiles(image, whole):
             least = 0.0 if whole else MIN_SOUGHT_SCORE
@@ -127,12 +132,16 @@ class PersonDetector:
         for turns in range(1, 4):
             turned = np.ascontiguousarray(np.rot90(image, turns))
             for side in self._longest_sides:
-                found = (x for x in self._pass(turned, side) if x.score >= MIN_SOUGHT_SCORE)
+                found = self._pass(turned, side, max(self._min_score, MIN_SOUGHT_SCORE))
                 everybody += [_turned_back(x, turned.shape, turns) for x in found]
         return everybody
 
-    def _pass(self, image: Pixels, longest_side: int) -> list[Detection]:
-        return [x for x in self._run(image, longest_side) if self._is_person(x)]
+    def _pass(self, image: Pixels, longest_side: int, least: float) -> list[Detection]:
+        return [
+            person
+            for person in self._run(image, longest_side)
+            if person.score >= least and person.num_confident >= MIN_CONFIDENT_KEYPOINTS
+        ]
 
     def _run(self, image: Pixels, longest_side: int) -> list[Detection]:
         height, width = image.shape[:2]
@@ -145,9 +154,6 @@ class PersonDetector:
             ]
         )
         return [_to_detection(row, scale) for row in output[0].astype(np.float64)]
-
-    def _is_person(self, found: Detection) -> bool:
-        return found.score >= self._min_score and found.num_confident >= MIN_CONFIDENT_KEYPOINTS
 
 
 class _Tile(NamedTuple):

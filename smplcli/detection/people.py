@@ -1,6 +1,7 @@
 """What a detector finds, and how findings of the same person become one."""
 
 from collections.abc import Iterable, Sequence
+from itertools import combinations, product
 from typing import NamedTuple
 
 import numpy as np
@@ -75,6 +76,27 @@ def keypoint_similarity(first: Detection, second: Detection) -> float:
         return 0.0
     squared = ((first.keypoints[seen, :2] - second.keypoints[seen, :2]) ** 2).sum(axis=1)
     return float(np.exp(-squared / (2 * area * _KEYPOINT_SPREAD[seen] ** 2)).mean())
+
+
+def confirmed(passes: Sequence[Sequence[Detection]], min_score: float) -> list[Detection]:
+    """Findings that are sure enough, by themselves or because two passes agree.
+
+    Args:
+        passes: What each pass over one picture has found.
+        min_score: How sure is sure enough, 0..1.
+
+    Returns:
+        The sure findings of all passes, then those that are unsure in two of them, with the
+        probability that not both are wrong as their score.
+    """
+    sure = [person for people in passes for person in people if person.score >= min_score]
+    unsure = [[person for person in people if person.score < min_score] for people in passes]
+    for first, second in combinations(unsure, 2):
+        for one, other in product(first, second):
+            score = 1 - (1 - one.score) * (1 - other.score)
+            if score >= min_score and _is_same(one, other):
+                sure.append(max(one, other, key=_quality)._replace(score=score))
+    return sure
 
 
 def merge_duplicates(found: Iterable[Detection]) -> list[Detection]:

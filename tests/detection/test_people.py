@@ -5,6 +5,7 @@ from smplcli.detection.people import (
     Detection,
     add_unknown,
     box_overlap,
+    confirmed,
     keypoint_similarity,
     merge_duplicates,
 )
@@ -48,6 +49,25 @@ def test_the_same_keypoints_are_most_similar():
 
 def test_keypoints_that_are_not_seen_say_nothing():
     assert keypoint_similarity(person(seen=3), person(seen=3)) == 0
+
+
+def test_who_is_hardly_seen_counts_if_two_passes_agree():
+    weak, far = person(score=0.15), person(500, score=0.15)
+
+    agreed = confirmed([[weak, far], [person(2, score=0.16)]], 0.2)
+
+    assert [each.bbox[0] for each in agreed] == [2]
+    assert agreed[0].score == pytest.approx(1 - 0.85 * 0.84)
+
+
+def test_who_is_hardly_seen_twice_in_one_pass_does_not_count():
+    assert confirmed([[person(score=0.15), person(2, score=0.16)], []], 0.2) == []
+
+
+def test_who_is_surely_seen_keeps_the_score():
+    sure = person(score=0.4)
+
+    assert confirmed([[sure], [person(score=0.15)]], 0.2) == [sure]
 
 
 def test_the_surest_finding_of_a_person_is_kept():
