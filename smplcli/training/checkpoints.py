@@ -39,6 +39,7 @@ LAST_FILE = "last"
 
 MODEL_FILE, AVERAGED_FILE = "model.safetensors", "averaged.safetensors"
 OPTIMIZER_FILE = "optimizer.safetensors"
+TENSOR_FILES = (MODEL_FILE, AVERAGED_FILE, OPTIMIZER_FILE)
 KEPT = 3
 """Newest checkpoints that stay."""
 
@@ -139,10 +140,10 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, T
     """
     facts = _read_facts(folder)
     hashes = facts["sha256"]
-    missing = {MODEL_FILE, AVERAGED_FILE, OPTIMIZER_FILE} - set(hashes)
+    missing = set(TENSOR_FILES) - set(hashes)
     if missing:
         raise IntegrityError(f"checkpoint lacks {', '.join(sorted(missing))}: {folder}")
-    return facts, {name: _read(folder / name, digest) for name, digest in hashes.items()}
+    return facts, {name: _read(folder / name, hashes[name]) for name in TENSOR_FILES}
 
 
 def adopt(run_dir: Path, folder: Path) -> None:
@@ -158,9 +159,11 @@ def adopt(run_dir: Path, folder: Path) -> None:
     """
     if checkpoints(run_dir):
         return
-    facts, files = read_checkpoint(folder)
-    with _whole_folder(checkpoint_dir(run_dir, facts["step"])) as temporary:
-        for name in (*files, STATE_FILE):
+    step = read_checkpoint(folder)[0].get("step")
+    if not isinstance(step, int):
+        raise IntegrityError(f"checkpoint does not say its step: {folder}")
+    with _whole_folder(checkpoint_dir(run_dir, step)) as temporary:
+        for name in (*TENSOR_FILES, STATE_FILE):
             shutil.copyfile(folder / name, temporary / name)
 
 

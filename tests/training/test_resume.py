@@ -1,5 +1,7 @@
 """A run that was killed anywhere, and went on, is the run that was never killed."""
 
+import hashlib
+import json
 import logging
 import os
 import random
@@ -9,7 +11,7 @@ import signal
 import pytest
 
 from smplcli.errors import ConfigError, IntegrityError
-from smplcli.training.checkpoints import checkpoint_dir, checkpoints
+from smplcli.training.checkpoints import adopt, checkpoint_dir, checkpoints
 from smplcli.training.config import Recipe
 from smplcli.training.loop import run_training
 from smplcli.training.resume import check_changes, run_facts
@@ -227,3 +229,63 @@ def test_the_same_data_in_another_place_is_the_same_data(begun):
     moved = {**_facts(), "data": {"elsewhere": "a" * 64}}
 
     assert check_changes(begun, moved) == []
+
+
+@pytest.fixture
+def older(unbroken, tmp_path):
+    """A copy of a checkpoint that a test may change."""
+    return shutil.copytree(checkpoint_dir(unbroken.run_dir, 4), tmp_path / "older")
+
+
+def _rewrite(folder, **changes):
+    """Change what a checkpoint says of itself, hashes and all, as somebody hostile may."""
+    facts = json.loads((folder / "state.json").read_text()) | changes
+    del facts["state_sha256"]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    (folder / "state.json").write_text(json.dumps({**facts, "state_sha256": digest}))
+
+
+def test_a_run_that_adopts_a_checkpoint_ends_as_the_one_it_is_of(unbroken, older, tmp_path):
+    run = tiny_run(tmp_path / "branch")
+    adopt(run.run_dir, older)
+    train_whole(run)
+
+    assert _same(run, unbroken)
+
+
+def test_a_run_with_a_checkpoint_adopts_none(unbroken, older, tmp_path):
+    branch = tmp_path / "branch"
+    shutil.copytree(checkpoint_dir(unbroken.run_dir, 2), checkpoint_dir(branch, 2))
+
+    adopt(branch, older)
+
+    assert checkpoints(branch) == [checkpoint_dir(branch, 2)]
+
+
+def test_a_damaged_checkpoint_is_not_adopted(older, tmp_path):
+    (older / FILES[0]).write_bytes(b"x")
+
+    with pytest.raises(IntegrityError, match="damaged: .*model"):
+        adopt(tmp_path / "branch", older)
+
+    assert not checkpoints(tmp_path / "branch")
+
+
+def test_nothing_but_the_files_of_a_checkpoint_is_adopted(older, tmp_path):
+    data = (older / FILES[0]).read_bytes()
+    (older.parent / "evil.safetensors").write_bytes(data)
+    hashes = json.loads((older / "state.json").read_text())["sha256"]
+    digest = hashlib.sha256(data).hexdigest()
+    _rewrite(older, sha256={**hashes, "../evil.safetensors": digest})
+
+    adopt(tmp_path / "branch", older)
+
+    found = {path.name for path in (tmp_path / "branch").rglob("*") if path.is_file()}
+    assert found == {*FILES, "state.json"}
+
+
+def test_a_checkpoint_without_its_step_is_not_adopted(older, tmp_path):
+    _rewrite(older, step="../../4")
+
+    with pytest.raises(IntegrityError, match="does not say its step"):
+        adopt(tmp_path / "branch", older)
