@@ -56,7 +56,7 @@ def _answer(network: Network, image: Tensor, keypoints: Tensor | None) -> Networ
     if keypoints is None or seen.keypoints is None:
         return told
     # The root: keypoints are right more often than their scores say.
-    share = keypoints[..., 2].float().mean(1).sqrt()
+    share = keypoints[..., 2].float().clamp(0, 1).mean(1).sqrt()
     return _weighted([told, network.answer(seen)], torch.stack([share, 1 - share]))
 
 

@@ -88,6 +88,17 @@ def test_the_surer_keypoints_are_the_more_counts_what_a_network_says_with_them()
 
 
 @torch.inference_mode()
+def test_scores_above_one_count_as_one():
+    network = network_of(0, head="part-attention", channels=8, finds_keypoints=True)
+    image, keypoints = pictures()
+    keypoints[..., 2] = 1.5  # as some detectors' files have them
+
+    assert mean_answer([network], image, keypoints).betas == pytest.approx(
+        network(image, keypoints).betas, abs=1e-6
+    )
+
+
+@torch.inference_mode()
 def test_who_lies_is_answered_like_the_same_person_upright():
     network, (image, keypoints) = network_of(0), pictures()
     lying = keypoints.clone()
