@@ -172,7 +172,7 @@ RefineOption = Annotated[
     typer.Option(
         "--refine/--no-refine",
         rich_help_panel=BETTER,
-        help="Fit the bodies to the keypoints; without --network, that is the default.",
+        help="Fit bodies to the keypoints; the default without --network and --average.",
     ),
 ]
 TableOption = Annotated[

@@ -149,10 +149,10 @@ def train(
     settings = project.settings
     recipe = recipe or settings.train.recipe
     given = training_data(project, data) if data else []
-    from smplcli.workflows.outputs import choose_run_dir, is_checkpoint
+    from smplcli.workflows.outputs import checkpoint_to_begin_with, choose_run_dir
 
     out = choose_run_dir(settings.paths.runs, recipe, out=out, resume=resume)
-    checkpoint = Path(resume) if is_checkpoint(Path(resume)) else None
+    checkpoint = checkpoint_to_begin_with(resume, out)
     folders = given or training_data(project, [])
     for folder in folders:
         note(f"data: {folder}")

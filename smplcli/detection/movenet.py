@@ -26,21 +26,18 @@ LONGEST_SIDES = (256, 512)
 MIN_SCORE = 0.2
 """Findings with a lower score are mostly ghosts."""
 
-UNSURE = 0.5
-"""Share of that score from which a finding counts if another pass has it too."""
+UNSURE_SCORE = 0.1
+"""Score from which a finding counts if another pass has it too."""
 
 MIN_CONFIDENT_KEYPOINTS = 5
 """Findings with fewer seen keypoints are mostly ghosts, whatever their score."""
 
 MIN_SOUGHT_SCORE = 0.3
-"""The same where nobody is found at first and the picture is searched in tiles and turned; on 44
-without people, turned three ways, five ghosts had between 0.2 and this."""
-
-MAX_FOUND = 6
-"""People that the network finds in one pass at most."""
+"""Least score where nobody is found at first and the picture is searched in tiles and turned; on
+44 without people, turned three ways, five ghosts had between 0.2 and this."""
 
 MANY = 5
-"""Where there are so many people, the passes may have left some out, ..."""
+"""Where there are so many people, a pass, which finds six at most, may leave some out, ..."""
 
 SMALL_PERSON = 0.2
 """... and where people are smaller than this, over the longer side of what is looked at; ..."""
@@ -111,9 +108,10 @@ class PersonDetector:
 
     def _look(self, image: Pixels, depth: int) -> tuple[list[Detection], list[Detection]]:
         """People in a picture, and people who may be cut by the edges of its tiles."""
-        least = UNSURE * self._min_score
+        least = min(UNSURE_SCORE, self._min_score)
         passes = [self._pass(image, side, least) for side in self._longest_sides]
-        whole = merge_duplicates(confirmed(passes, self._min_score))
+        found = confirmed(passes, MIN_SCORE)
+        whole = merge_duplicates(x for x in found if x.score >= self._min_score)
         cut: list[Detection] = []
         if depth and _needs_tiles(image, whole):
             least = 0.0 if whole else MIN_SOUGHT_SCORE
@@ -182,7 +180,7 @@ class _Tile(NamedTuple):
 
 
 def _needs_tiles(image: Pixels, found: Sequence[Detection]) -> bool:
-    """Whether people are so many, or so small, that there may be more of them."""
+    """Whether people are so many, so small, or the picture so large, that there may be more."""
     longer_side: int = max(image.shape[:2])
     if not found:
         return longer_side >= LARGE

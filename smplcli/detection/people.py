@@ -1,7 +1,6 @@
 """What a detector finds, and how findings of the same person become one."""
 
 from collections.abc import Iterable, Sequence
-from itertools import combinations, product
 from typing import NamedTuple
 
 import numpy as np
@@ -78,25 +77,22 @@ def keypoint_similarity(first: Detection, second: Detection) -> float:
     return float(np.exp(-squared / (2 * area * _KEYPOINT_SPREAD[seen] ** 2)).mean())
 
 
-def confirmed(passes: Sequence[Sequence[Detection]], min_score: float) -> list[Detection]:
-    """Findings that are sure enough, by themselves or because two passes agree.
+def confirmed(passes: Sequence[Sequence[Detection]], bar: float) -> list[Detection]:
+    """Findings of all passes; who is unsure in two of them, but hardly wrong in both, is sure.
 
     Args:
         passes: What each pass over one picture has found.
-        min_score: How sure is sure enough, 0..1.
-
-    Returns:
-        The sure findings of all passes, then those that are unsure in two of them, with the
-        probability that not both are wrong as their score.
+        bar: Score from which a finding is sure, 0..1; those that confirm each other have it.
     """
-    sure = [person for people in passes for person in people if person.score >= min_score]
-    unsure = [[person for person in people if person.score < min_score] for people in passes]
-    for first, second in combinations(unsure, 2):
-        for one, other in product(first, second):
-            score = 1 - (1 - one.score) * (1 - other.score)
-            if score >= min_score and _is_same(one, other):
-                sure.append(max(one, other, key=_quality)._replace(score=score))
-    return sure
+    found = []
+    for number, people in enumerate(passes):
+        others = [x for other in (*passes[:number], *passes[number + 1 :]) for x in other]
+        for person in people:
+            same = (x.score for x in others if _is_same(person, x))
+            together = 1 - (1 - person.score) * (1 - max(same, default=0.0))
+            is_confirmed = person.score < bar <= together
+            found.append(person._replace(score=bar) if is_confirmed else person)
+    return found
 
 
 def merge_duplicates(found: Iterable[Detection]) -> list[Detection]:

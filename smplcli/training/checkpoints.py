@@ -40,6 +40,9 @@ LAST_FILE = "last"
 MODEL_FILE, AVERAGED_FILE = "model.safetensors", "averaged.safetensors"
 OPTIMIZER_FILE = "optimizer.safetensors"
 TENSOR_FILES = (MODEL_FILE, AVERAGED_FILE, OPTIMIZER_FILE)
+BEGUN_WITH_FILE = "begun_with"
+"""Hash of the checkpoint of another run with which a run began."""
+
 KEPT = 3
 """Newest checkpoints that stay."""
 
@@ -84,8 +87,7 @@ def save_checkpoint(
             hashes[name] = hashlib.sha256(data).hexdigest()
         content = {"step": step, "sha256": hashes, **facts}
         write_json(temporary / STATE_FILE, {**content, OWN_HASH: _hash_of(content)})
-    with atomic_write(run_dir / LAST_FILE) as file:
-        file.write(f"{folder.relative_to(run_dir)}\n".encode())
+    _point_to_last(run_dir, step)
     for old in checkpoints(run_dir)[KEPT:]:
         number = _step_of(old)
         if number != best and not (keep_every and number % keep_every == 0):
@@ -124,7 +126,7 @@ def newest_facts(run_dir: Path) -> dict[str, Any] | None:
     """What the newest checkpoint that can be read says of its run; ``None`` without any."""
     for folder in checkpoints(run_dir):
         try:
-            return _read_facts(folder)
+            return read_facts(folder)
         except SmplCliError:
             continue
     return None
@@ -138,7 +140,7 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, T
         UnreadableFileError: What it says of itself is no JSON.
         IntegrityError: A file is not as it was written.
     """
-    facts = _read_facts(folder)
+    facts = read_facts(folder)
     hashes = facts["sha256"]
     missing = set(TENSOR_FILES) - set(hashes)
     if missing:
@@ -147,24 +149,47 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, T
 
 
 def adopt(run_dir: Path, folder: Path) -> None:
-    """Let a run without checkpoints begin with one of another run.
+    """Let a run begin with a checkpoint of another, unless it has done so already.
 
     Args:
         run_dir: The run.
         folder: The checkpoint, which stays where it is.
 
     Raises:
+        ConfigError: The run has other checkpoints.
+        UnreadableFileError: What the checkpoint says of itself is no JSON.
         IntegrityError: A file of it is not as it was written.
         ResourceError: The disk is full.
     """
     if checkpoints(run_dir):
+        if not began_with(run_dir, folder):
+            raise ConfigError(
+                f"run was not begun with checkpoint {folder}: {run_dir}",
+                hint="Choose another folder with --out, or go on with this run by leaving "
+                "--resume out.",
+            )
         return
-    step = read_checkpoint(folder)[0].get("step")
+    facts, _ = read_checkpoint(folder)
+    step = facts.get("step")
     if not isinstance(step, int):
         raise IntegrityError(f"checkpoint does not say its step: {folder}")
+    with atomic_write(run_dir / BEGUN_WITH_FILE) as file:
+        file.write(facts[OWN_HASH].encode())
     with _whole_folder(checkpoint_dir(run_dir, step)) as temporary:
         for name in (*TENSOR_FILES, STATE_FILE):
             shutil.copyfile(folder / name, temporary / name)
+    _point_to_last(run_dir, step)
+
+
+def began_with(run_dir: Path, folder: Path) -> bool:
+    """Whether a run began with this checkpoint of another.
+
+    Raises:
+        UnreadableFileError: What the checkpoint says of itself is no JSON.
+        IntegrityError: It is damaged.
+    """
+    record = run_dir / BEGUN_WITH_FILE
+    return record.is_file() and record.read_bytes() == read_facts(folder)[OWN_HASH].encode()
 
 
 def load_weights(folder: Path, *, averaged: bool) -> dict[str, Tensor]:
@@ -180,7 +205,7 @@ def load_weights(folder: Path, *, averaged: bool) -> dict[str, Tensor]:
         IntegrityError: The file is not there, or not as it was written.
     """
     name = AVERAGED_FILE if averaged else MODEL_FILE
-    tensors = _read(folder / name, _read_facts(folder)["sha256"].get(name))
+    tensors = _read(folder / name, read_facts(folder)["sha256"].get(name))
     if not averaged:
         return tensors
     for kind in AVERAGES:
@@ -251,6 +276,11 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _point_to_last(run_dir: Path, step: int) -> None:
+    with atomic_write(run_dir / LAST_FILE) as file:
+        file.write(f"{checkpoint_dir(run_dir, step).relative_to(run_dir)}\n".encode())
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
@@ -265,7 +295,14 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _read_facts(folder: Path) -> dict[str, Any]:
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What a checkpoint says of itself and of its run.
+
+    Raises:
+        MissingFileError: It is none.
+        UnreadableFileError: That is no JSON.
+        IntegrityError: It is not as it was written.
+    """
     facts = read_json(folder / STATE_FILE)
     if not isinstance(facts, dict) or not isinstance(facts.get("sha256"), dict):
         raise IntegrityError(f"checkpoint has no hashes: {folder}")

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from smplcli.errors import ConfigError
-from smplcli.training.checkpoints import checkpoint_dir, checkpoints, newest_facts
+from smplcli.training.checkpoints import (
+    STATE_FILE,
+    checkpoint_dir,
+    checkpoints,
+    newest_facts,
+    read_facts,
+)
 from smplcli.training.config import Recipe
 
 FREE = "conduct"
@@ -47,12 +53,12 @@ def run_facts(
 
 
 def check_changes(
-    run_dir: Path, facts: Mapping[str, Any], allowed: Collection[str] = ()
+    place: Path, facts: Mapping[str, Any], allowed: Collection[str] = ()
 ) -> list[Difference]:
-    """Compare a run with what it was when its newest checkpoint was written.
+    """Compare a run with what it was when a checkpoint was written.
 
     Args:
-        run_dir: The run.
+        place: The run, whose newest checkpoint that is, or the checkpoint.
         facts: What it is to be now.
         allowed: Keys that may differ: ``data``, ``body``, settings of the recipe, or its tables.
 
@@ -64,7 +70,8 @@ def check_changes(
     """
     now = _comparable(facts)
     _refuse_unknown(allowed, now)
-    before = newest_facts(run_dir)
+    is_checkpoint = (place / STATE_FILE).is_file()
+    before = read_facts(place) if is_checkpoint else newest_facts(place)
     if before is None:
         return []
     found = differences(_comparable(before), now)
@@ -72,7 +79,7 @@ def check_changes(
     if refused:
         keys = " ".join(f"--allow-change {d.key}" for d in refused)
         raise ConfigError(
-            "\n  ".join([f"the run was begun otherwise: {run_dir}", *map(str, refused)]),
+            "\n  ".join([f"the run was begun otherwise: {place}", *map(str, refused)]),
             hint=f"Repeat what it was begun with, pass {keys} to go on all the same, or begin a "
             "new run with --resume never.",
         )

@@ -1,14 +1,15 @@
 """Where a step writes when nobody says: always a new place, unless it goes on with its work."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from smplcli.errors import ConfigError, MissingFileError, OutputExistsError
-from smplcli.training.checkpoints import STATE_FILE, checkpoints
+from smplcli.training.checkpoints import began_with, checkpoints
 from smplcli.training.config import read_recipe
 from smplcli.training.resume import is_finished
 from smplcli.workflows.prepared_folder import PLAN_FILE
-from smplcli.workflows.project import EVALUATION_DIR, last_number, next_free
+from smplcli.workflows.project import EVALUATION_DIR, is_checkpoint, last_number, next_free
 from smplcli.workflows.submission_report import COURSE_FILE, DEMO_PREFIX, FormatName
 from smplcli.workflows.train import CONFIG_FILE
 
@@ -97,7 +98,7 @@ def choose_run_dir(runs_dir: Path, recipe: str, *, out: Path | None, resume: str
     if resume == "must":
         found = out or unfinished_run(runs_dir, recipe)
     elif is_checkpoint(Path(resume)):
-        return out or _run_of(Path(resume)) or next_free(runs_dir, Path(recipe).stem)
+        return out or _run_to_go_on(Path(resume), runs_dir, recipe)
     elif out is not None:
         raise ConfigError(
             "--out and --resume both name a run",
@@ -115,15 +116,30 @@ def choose_run_dir(runs_dir: Path, recipe: str, *, out: Path | None, resume: str
     return found
 
 
-def is_checkpoint(folder: Path) -> bool:
-    """Whether a folder is a checkpoint of a run."""
-    return (folder / STATE_FILE).is_file()
+def checkpoint_to_begin_with(resume: str, run_dir: Path) -> Path | None:
+    """The checkpoint that a run is to begin with; ``None`` where it goes on with its newest.
+
+    Args:
+        resume: As for `choose_run_dir`.
+        run_dir: What that chose.
+    """
+    folder = Path(resume)
+    return folder if is_checkpoint(folder) and not _is_newest(folder, run_dir) else None
 
 
-def _run_of(checkpoint: Path) -> Path | None:
-    """The run whose newest checkpoint this is."""
-    run_dir = checkpoint.absolute().parents[1]
-    return run_dir if checkpoints(run_dir)[:1] == [checkpoint.absolute()] else None
+def _run_to_go_on(checkpoint: Path, runs_dir: Path, recipe: str) -> Path:
+    """The run whose newest checkpoint this is, or that has begun with it, or a new one."""
+    own = Path(os.path.relpath(checkpoint.resolve().parent.parent))
+    if _is_newest(checkpoint, own):
+        return own
+    last = unfinished_run(runs_dir, recipe)
+    if last is not None and began_with(last, checkpoint):
+        return last
+    return next_free(runs_dir, Path(recipe).stem)
+
+
+def _is_newest(checkpoint: Path, run_dir: Path) -> bool:
+    return checkpoints(run_dir.resolve())[:1] == [checkpoint.resolve()]
 
 
 def unfinished_run(runs_dir: Path, recipe: str) -> Path | None:

@@ -73,7 +73,7 @@ def predict(
         average: Weights files of further networks; bodies are the mean of all answers.
         flip_test: Whether the networks also see everybody in a mirror, for the mean.
         refine: Whether bodies are fitted to the keypoints; by default, those of the network that
-            is shipped, whose mistakes are known.
+            is shipped, whose mistakes are known, alone.
         body: SMPL file; the demo body without one.
         overlay_dir: Folder for pictures of the bodies over the photos, from the side and from
             above; videos become videos.

@@ -144,7 +144,8 @@ def _finish_of(pipeline: Pipeline, outputs: Outputs, settings: PredictSettings) 
 
 def open_estimator(settings: PredictSettings, clock: StageClock) -> BodyEstimator:
     """Load network and body."""
-    refine = settings.network is None if settings.refine is None else settings.refine
+    is_shipped = settings.network is None and not settings.average
+    refine = is_shipped if settings.refine is None else settings.refine
     return BodyEstimator(
         settings.network or asset(SHIPPED_NETWORK),
         settings.body,

@@ -239,6 +239,11 @@ def best_checkpoint(run_dir: Path) -> Path:
     return file
 
 
+def is_checkpoint(folder: Path) -> bool:
+    """Whether a folder is a checkpoint of a run."""
+    return (folder / STATE_FILE).is_file()
+
+
 def evaluation_target(project: Project, given: Path | None = None) -> Path:
     """The checkpoint or predictions to judge: as given, else of the newest run.
 
@@ -248,9 +253,8 @@ def evaluation_target(project: Project, given: Path | None = None) -> Path:
     if given is None:
         return best_checkpoint(newest_run(project))
     if given.is_dir():
-        is_checkpoint = (given / STATE_FILE).is_file()
         is_run = (given / BEST_FILE).is_file() or (given / CONFIG_FILE).is_file()
-        if is_checkpoint or (not is_run and any(given.rglob("*.npz"))):
+        if is_checkpoint(given) or (not is_run and any(given.rglob("*.npz"))):
             return given
         return best_checkpoint(given)
     if not given.exists():

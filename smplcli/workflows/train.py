@@ -26,7 +26,7 @@ from smplcli.models.network import Network, build_network, upright_pose
 from smplcli.models.weights import load_network, save_network
 from smplcli.paths import make_folder
 from smplcli.rotations import aa_to_rotmat, rotmat_to_rot6d
-from smplcli.training.checkpoints import adopt, sweep
+from smplcli.training.checkpoints import adopt, read_checkpoint, sweep
 from smplcli.training.config import Precision, Recipe, read_recipe, recipe_to_toml
 from smplcli.training.distributed import Ranks, check_shares, trained_together
 from smplcli.training.events import Events
@@ -121,8 +121,8 @@ def train(
         progress: Shows the steps.
 
     Raises:
-        ConfigError: The recipe has mistakes, or ``run_dir`` holds a run of another one or on
-            other data.
+        ConfigError: The recipe has mistakes, or ``run_dir`` or ``begin_with`` is of another one
+            or of other data.
         MissingFileError: Data, body or backbone weights are not there.
         UnreadableFileError: One of them is not what it should be.
         UnstableTrainingError: Losses are not finite, and not only now and then.
@@ -134,7 +134,11 @@ def train(
         if fast_dev_run:
             ground = replace(ground, recipe=ground.recipe.for_trial(), is_trial=True)
             run_dir = Path(stack.enter_context(TemporaryDirectory(prefix="smplcli-")))
+        elif run_dir.is_symlink():  # such as the link to the latest run
+            run_dir = run_dir.parent / run_dir.readlink()
         check_shares(ground.recipe, ranks)
+        if begin_with is not None and not fast_dev_run:
+            ranks.agree(lambda: _check_first(begin_with, ground, allow_change))
         ranks.agree(lambda: stack.enter_context(locked(make_folder(run_dir))))
         if begin_with is not None and not fast_dev_run:
             ranks.agree(lambda: adopt(run_dir, begin_with))
@@ -278,6 +282,12 @@ def _sample_set(samples: PreparedSplit | JoinedSplits, recipe: Recipe) -> Sample
     )
 
 
+def _check_first(checkpoint: Path, ground: _Ground, allow_change: Collection[str]) -> None:
+    """Find out whether a run can begin with a checkpoint, before anything is written."""
+    check_changes(checkpoint, ground.facts(), allow_change)
+    read_checkpoint(checkpoint)
+
+
 def _claim(run_dir: Path, ground: _Ground, allow_change: Collection[str]) -> None:
     """Write the recipe into a run's folder, if it is the one that the run was begun with."""
     for change in check_changes(run_dir, ground.facts(), allow_change):
@@ -291,7 +301,7 @@ def _keep_record(run: Run, ground: _Ground, runs_dir: Path | None) -> None:
     """Write down what the run runs with, and let ``latest`` lead to it."""
     body = {"name": ground.model.name, "sha256": ground.model.sha256}
     record_start(run.run_dir, data=ground.data_sha256, body=body, processes=run.ranks.size)
-    if runs_dir is not None and run.run_dir.parent == runs_dir:
+    if runs_dir is not None and run.run_dir.resolve().parent == runs_dir.resolve():
         point_to_latest(run.run_dir)
 
 

@@ -69,7 +69,7 @@ def test_a_body_that_is_on_its_keypoints_stays(fitter, people):
 
     fitted = fitter(pose, betas, transl, keypoints, camera_of())
 
-    assert fitted.full_pose == pytest.approx(pose, abs=0.1)  # the limits may still pull a little
+    assert fitted.full_pose == pytest.approx(pose, abs=0.1)  # limits pull back jittered elbows
     assert fitted.betas == pytest.approx(betas, abs=0.05)
     assert fitted.transl == pytest.approx(transl, abs=0.1)
 

@@ -140,23 +140,55 @@ def test_a_run_can_begin_with_an_older_checkpoint_of_another(unfinished):
     assert Path("runs/tiny-2", weights).read_bytes() == (unfinished / weights).read_bytes()
 
 
-def test_a_run_that_began_with_a_checkpoint_goes_on_with_its_own(unfinished):
+@pytest.mark.parametrize("out", [(), ("--out", "runs/branch")])
+def test_the_same_command_goes_on_with_the_run_that_began_with_a_checkpoint(unfinished, out):
+    train()
+    command = ("--resume", str(unfinished / "checkpoints/step_00000001"), *out)
+    train(*command, "--time-limit", "1s", code=143)
+
+    again = json.loads(train(*command, "--json").stdout)
+
+    assert again["run_dir"] == (out[1] if out else "runs/tiny-2")
+    assert (again["resumed_at"], again["reached"]) == (2, 3)
+
+
+def test_a_run_of_its_own_is_not_begun_with_a_checkpoint(unfinished):
+    train()
     older = str(unfinished / "checkpoints/step_00000001")
-    train("--resume", older, "--out", "runs/branch", "--time-limit", "1s", code=143)
 
-    again = train("--resume", older, "--out", "runs/branch", "--json")
+    refused = train("--resume", older, "--out", "runs/tiny-1", code=2)
 
-    assert json.loads(again.stdout)["resumed_at"] >= 1
-    assert Path("runs/branch/checkpoints/step_00000003").is_dir()
+    assert f"run was not begun with checkpoint {older}" in refused.stderr
 
 
-def test_a_checkpoint_under_another_recipe_is_refused_with_the_difference(unfinished):
+def test_a_checkpoint_under_another_recipe_is_refused_and_leaves_nothing(unfinished):
+    train()
     older = str(unfinished / "checkpoints/step_00000001")
     Path("tiny.toml").write_text(RECIPE.replace("steps = 3", "steps = 2"))
 
-    refused = train("--resume", older, "--out", "runs/branch", code=2)
+    refused = train("--resume", older, code=2)
 
+    assert f"begun otherwise: {older}" in refused.stderr
     assert "schedule.steps: 3 -> 2" in refused.stderr
+    assert not Path("runs/tiny-2").exists()
+
+
+def test_the_newest_checkpoint_goes_on_with_its_run_by_whatever_path(unfinished, monkeypatch):
+    monkeypatch.chdir(unfinished / "checkpoints")
+    for name in ("tiny.toml", "data"):
+        Path(name).symlink_to(unfinished.parents[1] / name)
+
+    result = train("--resume", "../checkpoints/step_00000001", "--json")
+
+    assert (unfinished / "checkpoints/step_00000003").is_dir()
+    assert json.loads(result.stdout)["resumed_at"] == 1
+
+
+def test_the_link_to_the_latest_run_may_name_it(unfinished):
+    train("--resume", "runs/latest")
+
+    assert (unfinished / "checkpoints/step_00000003").is_dir()
+    assert Path("runs/latest").resolve() == unfinished
 
 
 def test_two_processes_do_not_train_in_one_folder(unfinished):

@@ -81,6 +81,25 @@ def crowd():
     return np.tile(people, (3, 3, 1))
 
 
+def test_who_is_hardly_seen_in_the_dark_is_found_as_both_sizes_agree(detector):
+    dark = (photo("street.jpg") * 0.04).astype(np.uint8)
+
+    alone = [PersonDetector(threads=1, longest_sides=(side,)) for side in movenet.LONGEST_SIDES]
+
+    assert len(detector.detect(dark)) == 1
+    assert [each.detect(dark) for each in alone] == [[], []]
+
+
+def test_a_higher_bar_changes_no_score(detector):
+    image = photo("field.jpg")
+    scores = [person.score for person in detector.detect(image)]
+
+    sure = PersonDetector(threads=1, min_score=0.57).detect(image)
+
+    assert [person.score for person in sure] == [score for score in scores if score >= 0.57]
+    assert 0 < len(sure) < len(scores)
+
+
 def test_small_people_of_a_crowd_are_found_in_tiles(monkeypatch):
     detector = PersonDetector(threads=1, longest_sides=(512,))
     image = crowd()
@@ -89,7 +108,7 @@ def test_small_people_of_a_crowd_are_found_in_tiles(monkeypatch):
     monkeypatch.setattr(movenet, "_needs_tiles", lambda *_: False)
     in_one_pass = detector.detect(image)
 
-    assert len(in_one_pass) <= movenet.MAX_FOUND
+    assert len(in_one_pass) <= 6
     assert len(found) >= 20
     boxes = np.stack([person.bbox for person in found])
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2

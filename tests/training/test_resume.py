@@ -253,11 +253,12 @@ def test_a_run_that_adopts_a_checkpoint_ends_as_the_one_it_is_of(unbroken, older
     assert _same(run, unbroken)
 
 
-def test_a_run_with_a_checkpoint_adopts_none(unbroken, older, tmp_path):
+def test_a_run_with_a_checkpoint_of_its_own_adopts_none(unbroken, older, tmp_path):
     branch = tmp_path / "branch"
     shutil.copytree(checkpoint_dir(unbroken.run_dir, 2), checkpoint_dir(branch, 2))
 
-    adopt(branch, older)
+    with pytest.raises(ConfigError, match="not begun with checkpoint"):
+        adopt(branch, older)
 
     assert checkpoints(branch) == [checkpoint_dir(branch, 2)]
 
@@ -281,7 +282,7 @@ def test_nothing_but_the_files_of_a_checkpoint_is_adopted(older, tmp_path):
     adopt(tmp_path / "branch", older)
 
     found = {path.name for path in (tmp_path / "branch").rglob("*") if path.is_file()}
-    assert found == {*FILES, "state.json"}
+    assert found == {*FILES, "state.json", "last", "begun_with"}
 
 
 def test_a_checkpoint_without_its_step_is_not_adopted(older, tmp_path):

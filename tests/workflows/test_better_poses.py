@@ -193,14 +193,14 @@ def test_the_file_says_how_bodies_were_made(tmp_path):
 
 
 def test_only_answers_of_the_shipped_network_are_refined_unasked(tmp_path):
-    network = network_at(tmp_path / "a.safetensors", 0)
+    network, shipped = network_at(tmp_path / "a.safetensors", 0), asset("network.safetensors")
 
     refined = [
         json.loads(str(predict(PHOTO, whole_image=True, **options).arrays["meta"]))["refined"]
-        for options in ({}, {"refine": False}, {"network": network})
+        for options in ({}, {"refine": False}, {"network": network}, {"average": [shipped]})
     ]
 
-    assert refined == [True, False, False]
+    assert refined == [True, False, False, False]
 
 
 def test_networks_of_other_sizes_and_missing_ones_are_refused(tmp_path):
