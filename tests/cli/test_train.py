@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -150,6 +152,31 @@ def test_the_same_command_goes_on_with_the_run_that_began_with_a_checkpoint(unfi
 
     assert again["run_dir"] == (out[1] if out else "runs/tiny-2")
     assert (again["resumed_at"], again["reached"]) == (2, 3)
+
+
+def test_a_newest_checkpoint_begins_a_run_in_another_folder(unfinished):
+    newest = str(unfinished / "checkpoints/step_00000001")
+
+    copy = json.loads(train("--resume", newest, "--out", "runs/copy", "--json").stdout)
+
+    assert (copy["run_dir"], copy["resumed_at"]) == ("runs/copy", 1)
+    assert not (unfinished / "checkpoints/step_00000003").exists()
+
+
+@pytest.mark.slow
+def test_processes_that_may_restart_begin_with_the_checkpoint_too(unfinished):
+    train()
+    command = [sys.executable, "-m", "smplcli", "train", "--recipe", "tiny.toml", "--json"]
+    older = str(unfinished / "checkpoints/step_00000001")
+
+    done = subprocess.run(
+        [*command, "--max-restarts", "1", "--resume", older],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert json.loads(done.stdout)["resumed_at"] == 1
 
 
 def test_a_run_of_its_own_is_not_begun_with_a_checkpoint(unfinished):

@@ -5,7 +5,7 @@ import pytest
 from smplcli.conventions import COCO17_JOINTS
 from smplcli.detection import movenet
 from smplcli.detection.movenet import PersonDetector
-from smplcli.detection.people import box_overlap
+from smplcli.detection.people import Detection, box_overlap
 from smplcli.files import asset
 from smplcli.images import read_image
 
@@ -194,3 +194,13 @@ def test_who_is_upside_down_is_found_in_the_turned_picture(detector):
         detector._pass(upside_down, side, movenet.MIN_SCORE) for side in movenet.LONGEST_SIDES
     ]
     assert passes == [[], []]
+
+
+@pytest.mark.parametrize(
+    ("left", "box", "is_cut"),
+    [(0, [0, 20, 50, 80], False), (300, [0, 20, 50, 80], True), (0, [60, 20, 99, 80], True)],
+)
+def test_who_touches_an_edge_of_a_tile_is_cut_unless_the_picture_ends_there(left, box, is_cut):
+    tile = movenet._Tile(left, 0, np.zeros((100, 100, 3), np.uint8), (400, 100))
+
+    assert tile.cuts(Detection(np.array(box, float), 0.5, np.zeros((17, 3)))) == is_cut
