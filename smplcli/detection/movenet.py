@@ -108,10 +108,10 @@ class PersonDetector:
 
     def _look(self, image: Pixels, depth: int) -> tuple[list[Detection], list[Detection]]:
         """People in a picture, and people who may be cut by the edges of its tiles."""
-        least = min(UNSURE_SCORE, self._min_score)
-        passes = [self._pass(image, side, least) for side in self._longest_sides]
-        found = confirmed(passes, MIN_SCORE)
-        whole = merge_duplicates(x for x in found if x.score >= self._min_score)
+        unsure = min(UNSURE_SCORE, self._min_score)
+        passes = [self._pass(image, side, unsure) for side in self._longest_sides]
+        everybody = confirmed(passes, MIN_SCORE)
+        whole = merge_duplicates(x for x in everybody if x.score >= self._min_score)
         cut: list[Detection] = []
         if depth and _needs_tiles(image, whole):
             least = 0.0 if whole else MIN_SOUGHT_SCORE
