@@ -157,3 +157,14 @@ def test_long_clips_are_thinned_from_end_to_end(tmp_path):
 
     assert len(clip) == 200
     np.testing.assert_allclose(np.diff(clip[:, 1, 0]), 10 / 1999, rtol=1e-3)
+
+
+def test_who_sits_leans_with_the_seat_and_who_stands_does_not():
+    rng = np.random.default_rng(0)
+    tilts = [made_up_pose(rng, is_seated=True)[0, 0] for _ in range(300)]
+
+    assert np.std(tilts) == pytest.approx(0.25, abs=0.05)
+    bends = [made_up_pose(rng) for _ in range(300)]
+    stands = [pose for pose in bends if abs(pose[JOINT["left_hip"], 0]) < 0.3]
+    assert len(stands) > 30
+    assert not np.any([pose[0] for pose in stands])

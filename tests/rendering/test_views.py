@@ -74,7 +74,7 @@ def test_a_far_onlooker_does_not_shrink_the_group():
 
     views = [
         add_views(photo, np.stack(people), WIDE, mesh_drawer(BODY.faces, colours[: len(people)]))
-        for people in (group, [*group, person(x=3.0, z=30.0)])
+        for people in (group, [*group, person(x=3.0, z=16.0)])
     ]
 
     alone, watched = (view[:, 200:] for view in views)
