@@ -50,17 +50,15 @@ class Detection(NamedTuple):
 
 def box_overlap(first: Floats, second: Floats) -> float:
     """Intersection over union of two boxes x1, y1, x2, y2, (4,), pixels."""
-    corner = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
-    shared = float(np.prod(np.maximum(corner, 0)))
+    shared = _shared_area(first, second)
     union = _area(first) + _area(second) - shared
     return shared / union if union > 0 else 0.0
 
 
 def covered_share(bbox: Floats, other: Floats) -> float:
     """How much of a box x1, y1, x2, y2, (4,), another box covers, 0..1."""
-    corner = np.minimum(bbox[2:], other[2:]) - np.maximum(bbox[:2], other[:2])
     area = _area(bbox)
-    return float(np.prod(np.maximum(corner, 0))) / area if area > 0 else 0.0
+    return _shared_area(bbox, other) / area if area > 0 else 0.0
 
 
 def keypoint_similarity(first: Detection, second: Detection) -> float:
@@ -84,14 +82,15 @@ def confirmed(passes: Sequence[Sequence[Detection]], bar: float) -> list[Detecti
         passes: What each pass over one picture has found.
         bar: Score from which a finding is sure, 0..1; those that confirm each other have it.
     """
-    found = []
+    found: list[Detection] = []
     for number, people in enumerate(passes):
         others = [x for other in (*passes[:number], *passes[number + 1 :]) for x in other]
-        for person in people:
-            same = (x.score for x in others if _is_same(person, x))
-            together = 1 - (1 - person.score) * (1 - max(same, default=0.0))
-            is_confirmed = person.score < bar <= together
-            found.append(person._replace(score=bar) if is_confirmed else person)
+        found += [
+            person._replace(score=bar)
+            if person.score < bar <= _score_with(person, others)
+            else person
+            for person in people
+        ]
     return found
 
 
@@ -124,6 +123,12 @@ def add_unknown(known: Sequence[Detection], found: Iterable[Detection]) -> list[
     return sorted(kept, key=lambda person: person.score, reverse=True)
 
 
+def _score_with(person: Detection, others: Iterable[Detection]) -> float:
+    """How likely it is that not both are wrong: a finding and the surest of the same person."""
+    same = (other.score for other in others if _is_same(person, other))
+    return 1 - (1 - person.score) * (1 - max(same, default=0.0))
+
+
 def _quality(person: Detection) -> float:
     return person.score * float(person.keypoints[:, 2].mean())
 
@@ -133,6 +138,11 @@ def _is_same(first: Detection, second: Detection) -> bool:
         box_overlap(first.bbox, second.bbox) > MAX_OVERLAP
         or keypoint_similarity(first, second) > MAX_SIMILARITY
     )
+
+
+def _shared_area(first: Floats, second: Floats) -> float:
+    corner = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
+    return float(np.prod(np.maximum(corner, 0)))
 
 
 def _area(bbox: Floats) -> float:

@@ -126,7 +126,7 @@ def newest_facts(run_dir: Path) -> dict[str, Any] | None:
     """What the newest checkpoint that can be read says of its run; ``None`` without any."""
     for folder in checkpoints(run_dir):
         try:
-            return read_facts(folder)
+            return _read_facts(folder)
         except SmplCliError:
             continue
     return None
@@ -140,7 +140,7 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, T
         UnreadableFileError: What it says of itself is no JSON.
         IntegrityError: A file is not as it was written.
     """
-    facts = read_facts(folder)
+    facts = _read_facts(folder)
     hashes = facts["sha256"]
     missing = set(TENSOR_FILES) - set(hashes)
     if missing:
@@ -189,7 +189,7 @@ def began_with(run_dir: Path, folder: Path) -> bool:
         IntegrityError: It is damaged.
     """
     record = run_dir / BEGUN_WITH_FILE
-    return record.is_file() and record.read_bytes() == read_facts(folder)[OWN_HASH].encode()
+    return record.is_file() and record.read_bytes() == _read_facts(folder)[OWN_HASH].encode()
 
 
 def load_weights(folder: Path, *, averaged: bool) -> dict[str, Tensor]:
@@ -205,7 +205,7 @@ def load_weights(folder: Path, *, averaged: bool) -> dict[str, Tensor]:
         IntegrityError: The file is not there, or not as it was written.
     """
     name = AVERAGED_FILE if averaged else MODEL_FILE
-    tensors = _read(folder / name, read_facts(folder)["sha256"].get(name))
+    tensors = _read(folder / name, _read_facts(folder)["sha256"].get(name))
     if not averaged:
         return tensors
     for kind in AVERAGES:
@@ -295,14 +295,7 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def read_facts(folder: Path) -> dict[str, Any]:
-    """What a checkpoint says of itself and of its run.
-
-    Raises:
-        MissingFileError: It is none.
-        UnreadableFileError: That is no JSON.
-        IntegrityError: It is not as it was written.
-    """
+def _read_facts(folder: Path) -> dict[str, Any]:
     facts = read_json(folder / STATE_FILE)
     if not isinstance(facts, dict) or not isinstance(facts.get("sha256"), dict):
         raise IntegrityError(f"checkpoint has no hashes: {folder}")

@@ -6,13 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from smplcli.errors import ConfigError
-from smplcli.training.checkpoints import (
-    STATE_FILE,
-    checkpoint_dir,
-    checkpoints,
-    newest_facts,
-    read_facts,
-)
+from smplcli.training.checkpoints import checkpoint_dir, checkpoints, newest_facts
 from smplcli.training.config import Recipe
 
 FREE = "conduct"
@@ -53,12 +47,12 @@ def run_facts(
 
 
 def check_changes(
-    place: Path, facts: Mapping[str, Any], allowed: Collection[str] = ()
+    run_dir: Path, facts: Mapping[str, Any], allowed: Collection[str] = ()
 ) -> list[Difference]:
-    """Compare a run with what it was when a checkpoint was written.
+    """Compare a run with what it was when its newest checkpoint was written.
 
     Args:
-        place: The run, whose newest checkpoint that is, or the checkpoint.
+        run_dir: The run.
         facts: What it is to be now.
         allowed: Keys that may differ: ``data``, ``body``, settings of the recipe, or its tables.
 
@@ -68,10 +62,19 @@ def check_changes(
     Raises:
         ConfigError: Something differs that may not, or nothing has such a key.
     """
+    return changes_since(newest_facts(run_dir), facts, allowed, place=run_dir)
+
+
+def changes_since(
+    before: Mapping[str, Any] | None,
+    facts: Mapping[str, Any],
+    allowed: Collection[str] = (),
+    *,
+    place: Path,
+) -> list[Difference]:
+    """The same with what a checkpoint says of its run, found in some place, if there is one."""
     now = _comparable(facts)
     _refuse_unknown(allowed, now)
-    is_checkpoint = (place / STATE_FILE).is_file()
-    before = read_facts(place) if is_checkpoint else newest_facts(place)
     if before is None:
         return []
     found = differences(_comparable(before), now)

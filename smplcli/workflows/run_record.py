@@ -72,6 +72,12 @@ def point_to_latest(run_dir: Path) -> None:
             file.write(f"{run_dir.name}\n".encode())
 
 
+def behind_latest(run_dir: Path) -> Path:
+    """The run itself where it is named by the link, which another run may move meanwhile."""
+    is_link = run_dir.name == LATEST and run_dir.is_symlink()
+    return run_dir.parent / run_dir.readlink() if is_link else run_dir
+
+
 def versions() -> dict[str, str]:
     """Versions of Python, of this package, and of what decides about its numbers."""
     found = {"smplcli": smplcli.__version__, "python": platform.python_version()}

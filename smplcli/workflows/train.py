@@ -33,12 +33,12 @@ from smplcli.training.events import Events
 from smplcli.training.lock import locked
 from smplcli.training.loop import run_training
 from smplcli.training.preflight import preflight
-from smplcli.training.resume import check_changes, run_facts
+from smplcli.training.resume import changes_since, check_changes, run_facts
 from smplcli.training.run import Run
 from smplcli.workflows.devices import choose_device
 from smplcli.workflows.progress import Progress, no_progress
 from smplcli.workflows.project import BEST_FILE
-from smplcli.workflows.run_record import point_to_latest, record_start
+from smplcli.workflows.run_record import behind_latest, point_to_latest, record_start
 from smplcli.workflows.training_pictures import picture_maker
 from smplcli.workflows.validation import validator
 
@@ -134,13 +134,13 @@ def train(
         if fast_dev_run:
             ground = replace(ground, recipe=ground.recipe.for_trial(), is_trial=True)
             run_dir = Path(stack.enter_context(TemporaryDirectory(prefix="smplcli-")))
-        elif run_dir.is_symlink():  # such as the link to the latest run
-            run_dir = run_dir.parent / run_dir.readlink()
+            begin_with = None
+        run_dir = behind_latest(run_dir)
         check_shares(ground.recipe, ranks)
-        if begin_with is not None and not fast_dev_run:
+        if begin_with is not None:
             ranks.agree(lambda: _check_first(begin_with, ground, allow_change))
         ranks.agree(lambda: stack.enter_context(locked(make_folder(run_dir))))
-        if begin_with is not None and not fast_dev_run:
+        if begin_with is not None:
             ranks.agree(lambda: adopt(run_dir, begin_with))
         ranks.agree(lambda: _claim(run_dir, ground, allow_change))
         run = _run(ground, run_dir, own_device, ranks, workers)
@@ -284,8 +284,8 @@ def _sample_set(samples: PreparedSplit | JoinedSplits, recipe: Recipe) -> Sample
 
 def _check_first(checkpoint: Path, ground: _Ground, allow_change: Collection[str]) -> None:
     """Find out whether a run can begin with a checkpoint, before anything is written."""
-    check_changes(checkpoint, ground.facts(), allow_change)
-    read_checkpoint(checkpoint)
+    before, _ = read_checkpoint(checkpoint)
+    changes_since(before, ground.facts(), allow_change, place=checkpoint)
 
 
 def _claim(run_dir: Path, ground: _Ground, allow_change: Collection[str]) -> None:
@@ -301,7 +301,7 @@ def _keep_record(run: Run, ground: _Ground, runs_dir: Path | None) -> None:
     """Write down what the run runs with, and let ``latest`` lead to it."""
     body = {"name": ground.model.name, "sha256": ground.model.sha256}
     record_start(run.run_dir, data=ground.data_sha256, body=body, processes=run.ranks.size)
-    if runs_dir is not None and run.run_dir.resolve().parent == runs_dir.resolve():
+    if runs_dir is not None and run.run_dir.parent.resolve() == runs_dir.resolve():
         point_to_latest(run.run_dir)
 
 

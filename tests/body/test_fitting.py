@@ -69,7 +69,12 @@ def test_a_body_that_is_on_its_keypoints_stays(fitter, people):
 
     fitted = fitter(pose, betas, transl, keypoints, camera_of())
 
-    assert fitted.full_pose == pytest.approx(pose, abs=0.1)  # limits pull back jittered elbows
+    angles = rotmat_to_aa(pose[:, 1:]).flatten(1)
+    limits = shipped_prior()
+    is_beyond = ((angles < limits.lower) | (angles > limits.upper)).view(len(pose), -1, 3).any(-1)
+    within = ~torch.nn.functional.pad(is_beyond, (1, 0))  # limits pull jittered joints back
+    assert within.float().mean() > 0.8
+    assert fitted.full_pose[within] == pytest.approx(pose[within], abs=0.05)
     assert fitted.betas == pytest.approx(betas, abs=0.05)
     assert fitted.transl == pytest.approx(transl, abs=0.1)
 

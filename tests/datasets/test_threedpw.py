@@ -72,14 +72,18 @@ def everyone(raw):
     return {(p.imgname, who.person_id): who for p in raw.pictures for who in p.people}
 
 
+FRAME = 2
+"""Pixels around a picture, where a body may be that half covers a pixel of the picture's edge."""
+
+
 def silhouette(layer, picture, people=None):
-    """Pixels that the labelled bodies cover."""
+    """Pixels that the labelled bodies cover, and those of a frame around the picture."""
     image = read_image(picture.path, orientation="raw")
-    covered = np.zeros(image.shape[:2], bool)
+    covered = np.zeros([side + 2 * FRAME for side in image.shape[:2]], bool)
     for person in people or picture.people:
         vertices = body(layer, person) + person.transl
         pixels = vertices @ picture.cam_int.T
-        points = np.column_stack([pixels[:, :2] / pixels[:, 2:], vertices[:, 2]])
+        points = np.column_stack([pixels[:, :2] / pixels[:, 2:] + FRAME, vertices[:, 2]])
         fragments = rasterise(torch.from_numpy(points)[None].float(), layer.faces, covered.shape)
         covered |= fragments.face_index[0].numpy() >= 0
     return covered
@@ -96,14 +100,14 @@ def misfit(covered, path):
     images = [read_image(each, orientation="raw").astype(int) for each in (path, background)]
     difference = np.abs(images[0] - images[1]).max(axis=2)
     may_be, must_be = difference > 12, difference > 35  # JPEG blurs colours
-    return max(farthest(covered, may_be), farthest(must_be, covered))
+    inside = covered[FRAME:-FRAME, FRAME:-FRAME]
+    return max(farthest(inside, may_be), farthest(np.pad(must_be, FRAME), covered))
 
 
 def farthest(mask, other):
     """How many pixels ``mask`` reaches beyond ``other``."""
     distance = cv2.distanceTransform((~other).astype(np.uint8), cv2.DIST_C, 3)
-    inner = np.s_[1:-1, 1:-1]  # what touches a pixel at the border may lie beyond it
-    return distance[inner][mask[inner]].max(initial=0)
+    return distance[mask].max(initial=0)
 
 
 def test_labelled_bodies_cover_the_people_in_the_picture_within_a_pixel(root, layer):
