@@ -39,12 +39,16 @@ def crop_matrix(
         (2, 3), float64.
     """
     scale = out_size / size
-    cosine, sine = scale * np.cos(rotation), scale * np.sin(rotation)
-    linear = np.array([[cosine, -sine], [sine, cosine]])
-    if mirror:
-        linear[0] *= -1
-    shift = (out_size - 1) / 2 - linear @ np.asarray(center, dtype=np.float64)
-    return np.column_stack([linear, shift])
+    cosine, sine = scale * math.cos(rotation), scale * math.sin(rotation)
+    side = -1 if mirror else 1
+    x, y = map(float, center)
+    middle = (out_size - 1) / 2
+    return np.array(
+        [
+            [side * cosine, -side * sine, middle - side * (cosine * x - sine * y)],
+            [sine, cosine, middle - (sine * x + cosine * y)],
+        ]
+    )
 
 
 def invert_affine(matrix: Floats) -> Floats:
@@ -56,16 +60,16 @@ def invert_affine(matrix: Floats) -> Floats:
 
 
 def compose_affine(outer: Floats, inner: Floats) -> Floats:
-    """The affine map (2, 3) that applies ``inner`` and then ``outer``."""
-    composed = outer[:, :2] @ inner
-    composed[:, 2] += outer[:, 2]
+    """The affine maps (..., 2, 3) that apply ``inner`` and then ``outer``."""
+    composed = outer[..., :2] @ inner
+    composed[..., 2] += outer[..., 2]
     return np.asarray(composed)
 
 
-def affine_scale(matrix: Floats) -> float:
-    """By how much an affine map (2, 3) enlarges, the mean of both axes."""
-    (a, b, _), (c, d, _) = matrix.tolist()
-    return math.sqrt(abs(a * d - b * c))
+def affine_scale(matrix: Floats) -> Floats:
+    """By how much affine maps (..., 2, 3) enlarge, the mean of both axes."""
+    determinant = matrix[..., 0, 0] * matrix[..., 1, 1] - matrix[..., 0, 1] * matrix[..., 1, 0]
+    return np.sqrt(np.abs(determinant))
 
 
 def transform_points(matrix: Floats, points: Floats) -> Floats:

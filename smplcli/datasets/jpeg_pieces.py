@@ -10,7 +10,6 @@ Source:
     ITU-T T.81, B.2 (markers), E.1.4 (restart intervals).
 """
 
-import re
 import struct
 from typing import NamedTuple
 
@@ -31,10 +30,11 @@ MARGIN = 4
 """Pixels on every side that colours are smoothed over when they are enlarged."""
 
 START_OF_FRAME, START_OF_SCAN, RESTART_INTERVAL = 0xC0, 0xDA, 0xDD
-RESTART = re.compile(rb"\xff[\xd0-\xd7]")
-END = b"\xff\xd9"
-RESTARTS = [bytes((0xFF, number)) for number in range(0xD0, 0xD8)]
-"""Restart markers, in the order in which they follow one another."""
+MARKER, END = 0xFF, 0xD9
+"""First byte of every marker, and second byte of the one at the end."""
+
+RESTARTS = range(0xD0, 0xD8)
+"""Second bytes of restart markers, in the order in which they follow one another."""
 
 
 class Window(NamedTuple):
@@ -88,53 +88,48 @@ def decode_window(
     """
     start = (0, 0)
     if window is not None and coded.size:
-        coded, start = _cut(coded.tobytes(), window)
+        coded, start = _cut(coded, window)
     image = cv2.imdecode(coded, cv2.IMREAD_COLOR_RGB) if coded.size else None
     if image is None:
         raise UnreadableFileError("JPEG is damaged")
     return np.asarray(image, dtype=np.uint8), start
 
 
-def _cut(data: bytes, window: Window) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+def _cut(coded: NDArray[np.uint8], window: Window) -> tuple[NDArray[np.uint8], tuple[int, int]]:
     """The JPEG of some pieces of a JPEG, and where its first pixel is."""
-    whole = np.frombuffer(data, np.uint8), (0, 0)
-    header = _read_header(data)
+    header = _read_header(coded.data)
     if not header.pieces:
-        return whole
+        return coded, (0, 0)
     rows, width = -(-header.height // BLOCK), -(-header.width // BLOCK) // header.pieces
     first_row, last_row = _steps(window.top, window.bottom, BLOCK, rows)
     first, last = _steps(window.left, window.right, BLOCK * width, header.pieces)
-    if (
-        first_row >= last_row
-        or first >= last
-        or (last_row - first_row, last - first)
-        == (
-            rows,
-            header.pieces,
-        )
-    ):
-        return whole
-    ends = [match.start() for match in RESTART.finditer(data, header.size)]
-    if len(ends) != rows * header.pieces - 1:
-        return whole
-    starts = [header.size, *(end + 2 for end in ends)]
-    ends.append(len(data) - len(END))
+    chosen = (max(last_row - first_row, 0), max(last - first, 0))
+    ends = _find_ends(coded, header)
+    if 0 in chosen or chosen == (rows, header.pieces) or len(ends) != rows * header.pieces + 1:
+        return coded, (0, 0)
     left, top = first * BLOCK * width, first_row * BLOCK
-    height = min(last_row * BLOCK, header.height) - top
-    head = bytearray(data[: header.size])
-    columns = min(last * BLOCK * width, header.width) - left
-    struct.pack_into(">HH", head, header.size_at, height, columns)
-    pieces = [bytes(head)]
-    numbers = (
-        row * header.pieces + piece
-        for row in range(first_row, last_row)
-        for piece in range(first, last)
+    size = (
+        min(last_row * BLOCK, header.height) - top,
+        min(last * BLOCK * width, header.width) - left,
     )
-    for count, number in enumerate(numbers):
-        pieces.append(data[starts[number] : ends[number]])
-        pieces.append(RESTARTS[count % len(RESTARTS)])
-    pieces[-1] = END
-    return np.frombuffer(b"".join(pieces), np.uint8), (left, top)
+    head = coded[: header.size].copy()
+    head[header.size_at : header.size_at + 4] = np.array(size, ">u2").view(np.uint8)
+    row_starts = header.pieces * np.arange(first_row, last_row)
+    starts, stops = ends[row_starts + first].tolist(), ends[row_starts + last].tolist()
+    cut = np.concatenate([head, *(coded[x:y] for x, y in zip(starts, stops, strict=True))])
+    lengths = np.diff(ends).reshape(rows, -1)[first_row:last_row, first:last].ravel()
+    cut[len(head) + lengths.cumsum() - 1] = RESTARTS[0] + np.arange(len(lengths)) % len(RESTARTS)
+    cut[-1] = END
+    return cut, (left, top)
+
+
+def _find_ends(coded: NDArray[np.uint8], header: _Header) -> NDArray[np.intp]:
+    """Where the header ends, and every piece with the marker behind it."""
+    scan = coded[header.size :]
+    at = np.flatnonzero(scan[:-1] == MARKER)
+    kinds = scan[at + 1]
+    at = at[((kinds >= RESTARTS[0]) & (kinds <= RESTARTS[-1])) | (kinds == END)]
+    return np.concatenate([[0], at + 2]) + header.size
 
 
 def _steps(first: int, last: int, step: int, count: int) -> tuple[int, int]:
@@ -142,7 +137,7 @@ def _steps(first: int, last: int, step: int, count: int) -> tuple[int, int]:
     return max(first - MARGIN, 0) // step, min(-(-(last + MARGIN) // step), count)
 
 
-def _read_header(data: bytes) -> _Header:
+def _read_header(data: memoryview) -> _Header:
     size_at, height, width, interval, is_420 = 0, 0, 0, 0, False
     at = 2
     try:

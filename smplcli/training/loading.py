@@ -72,7 +72,8 @@ def _loader(run: Run, first: int) -> DataLoader[Sample]:
     batches = OwnShare(recipe_batches(run.recipe, run.samples.split, steps), run.ranks)
     return DataLoader(
         run.samples,
-        batch_sampler=batches,
+        sampler=batches,
+        batch_size=None,  # keys come in batches, and so do samples
         num_workers=run.workers,
         pin_memory=run.device.type == "cuda",
         worker_init_fn=_prepare_worker,

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-from torch.utils.data import default_collate
 
 from smplcli.datasets.samples import Sample
 from smplcli.models.network import Network
@@ -78,7 +77,7 @@ class Judge:
         numbers = range(min(NORM_BATCHES, run.recipe.schedule.steps))
         keys = iter(recipe_batches(run.recipe, run.samples.split, numbers))
         for number in through(numbers, "norms"):
-            pictures = default_collate([run.samples[key] for key in next(keys)[:size]])
+            pictures = run.samples[next(keys)[:size]]
             bodies = self.stepper.bodies(number) if run.recipe.model.keypoints else None
             yield moved(pictures, run.device), bodies
 

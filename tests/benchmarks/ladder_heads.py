@@ -91,12 +91,11 @@ def _see(split: PreparedSplit, path: Path) -> Seen:
         samples = SampleSet(split, size=SIZE, part_size=PARTS)
         features, labels = [], []
         for rows in index_batches(len(split), 64):
-            batch = [samples[0, int(row)] for row in rows]
-            images = torch.stack([sample.image for sample in batch]).float() / 255
-            features.append(backbone(images)[-1].half())
-            labels += [sample._replace(image=sample.image[:0]) for sample in batch]
+            batch = samples[[(0, int(row)) for row in rows]]
+            features.append(backbone(batch.image.float() / 255)[-1].half())
+            labels.append(batch._replace(image=batch.image[:0]))
         stacked = {
-            name: torch.stack([getattr(sample, name) for sample in labels])
+            name: torch.cat([getattr(batch, name) for batch in labels])
             for name in Sample._fields
             if name != "image"
         }

@@ -2,7 +2,6 @@
 
 import atexit
 import functools
-import itertools
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from tests.benchmarks.duel import Duel
 
 FRAME = (1920, 1080)
 NUM_FRAMES = 64
-NUM_MANY = 640
+NUM_MANY = 2560
 """Frames shared out among processes: so many that what only one of them does is little."""
 
 SQUARE = 600.0
@@ -73,16 +72,16 @@ AUGMENTATIONS = {
 
 
 def _reading(prepared: Path, frames: list[Path], store: Store) -> Iterator[Duel]:
-    """Samples from either store beside what SPIN's loader does for each."""
+    """A batch of samples from either store beside what SPIN's loader does for each."""
     split = open_prepared(prepared, "train")
-    order = itertools.cycle(np.random.default_rng(0).permutation(NUM_FRAMES).tolist())
+    order = np.random.default_rng(0).permutation(NUM_FRAMES).tolist()
     for label, augmentation in AUGMENTATIONS.items():
         samples = SampleSet(split, size=INPUT, part_size=56, augmentation=augmentation)
         yield Duel(
-            f"read a training sample, {store}, {label}",
-            lambda samples=samples: samples[0, next(order)],
-            "cut it from its frame",
-            lambda: _cut_from_frame(frames[next(order)]),
+            f"read {NUM_FRAMES} training samples, {store}, {label}",
+            lambda samples=samples: samples[[(0, index) for index in order]],
+            "cut them from their frames",
+            lambda: np.stack([_cut_from_frame(frames[index]) for index in order]),
             reach=None if augmentation else 50,
         )
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
 from smplcli.datasets.augmentation import AugmentationConfig, draw_plan
 from smplcli.datasets.cutouts import SIDE, Cutouts
@@ -34,11 +34,23 @@ def _still(**changes):
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize("workers", [2, 8])
 def test_any_number_of_processes_makes_the_same_samples(split, workers):
-    alone = DataLoader(_samples(split), batch_sampler=KEYS)
-    together = DataLoader(_samples(split), batch_sampler=KEYS, num_workers=workers)
+    alone = DataLoader(_samples(split), sampler=KEYS, batch_size=None)
+    together = DataLoader(_samples(split), sampler=KEYS, batch_size=None, num_workers=workers)
 
     for ours, theirs in zip(alone, together, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("augmentation", [None, EVERYTHING])
+def test_a_batch_is_its_samples_to_the_last_bit(split, augmentation):
+    samples = _samples(JoinedSplits([few_people(2), FewPeople(split.samples[2:])]), augmentation)
+    keys = [(epoch, index) for epoch in (0, 7) for index in range(6)]
+
+    together, alone = samples[keys], default_collate([samples[key] for key in keys])
+
+    for ours, theirs in zip(together, alone, strict=True):
+        assert torch.equal(ours, theirs)
+        assert ours.dtype == theirs.dtype
 
 
 def test_samples_do_not_depend_on_what_was_read_before(split):
@@ -54,7 +66,8 @@ def test_no_two_samples_share_their_draws(split):
     same = FewPeople([split[0]] * 6)
     loader = DataLoader(
         _samples(same, AugmentationConfig()),
-        batch_sampler=[[(epoch, index) for index in range(6)] for epoch in range(4)],
+        sampler=[[(epoch, index) for index in range(6)] for epoch in range(4)],
+        batch_size=None,
         num_workers=2,
     )
 

@@ -13,6 +13,7 @@ from smplcli.datasets.samples import SampleSet
 from smplcli.datasets.shards import open_prepared
 from smplcli.datasets.threedpw_layout import SequencePlan, write_3dpw_layout
 from smplcli.workflows.prepare import prepare
+from tests.people import FewPeople
 
 PLANS = (SequencePlan("train", "two_00", 2, 6), SequencePlan("train", "one_00", 1, 6))
 
@@ -113,19 +114,16 @@ def test_a_training_sample_shows_the_parts_where_its_keypoints_are(split):
 
 def test_around_a_body_that_goes_on_nothing_is_known(split):
     stored = split[0]
-    samples = SampleSet(split, size=112, part_size=56)
     cut_off = np.zeros((56, 56), np.uint8)
     cut_off[:, 20:30] = 1
     whole = np.zeros((56, 56), np.uint8)
     whole[20:30, 20:30] = 1
-    far_away = np.array([[0.3, 0, 0], [0, 0.3, 0]])
-
-    goes_on, ends = (
-        samples._part_map(
-            samples.split, stored._replace(part_map=part_map), far_away, False
-        ).numpy()
-        for part_map in (cut_off, whole)
+    people = FewPeople(
+        stored._replace(part_map=part_map, scale=stored.scale * 3) for part_map in (cut_off, whole)
     )
+    people.crop_size, people.part_share = split.crop_size, split.part_share
+
+    goes_on, ends = SampleSet(people, size=112, part_size=56)[[(0, 0), (0, 1)]].part_map.numpy()
 
     assert goes_on[0, 0] == -1
     assert ends[0, 0] == 0

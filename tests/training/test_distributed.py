@@ -54,10 +54,10 @@ def _train(folder, ranks, progress=whole):
     seen = folder / f"seen-{ranks.number}"
 
     class Noted(type(run.samples)):
-        def __getitem__(self, key):
+        def __getitem__(self, keys):
             with seen.open("a") as file:
-                file.write(f"{key[0]} {key[1]}\n")
-            return super().__getitem__(key)
+                file.write(json.dumps(keys) + "\n")
+            return super().__getitem__(keys)
 
     run.samples.__class__ = Noted
     run_training(run, progress)
@@ -92,9 +92,7 @@ def _two(folder, progress=whole):
 
 
 def _seen(folder, number):
-    lines = (folder / f"seen-{number}").read_text().split("\n")[:-1]
-    share = RECIPE.schedule.batch_size if len(lines) == STEPS * 4 else 2
-    return [lines[start : start + share] for start in range(0, len(lines), share)]
+    return [json.loads(line) for line in (folder / f"seen-{number}").read_text().splitlines()]
 
 
 def _losses(folder):

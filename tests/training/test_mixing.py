@@ -3,7 +3,6 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import default_collate
 
 from smplcli.body.files import load_body
 from smplcli.body.layer import JointsLayer
@@ -95,7 +94,7 @@ def test_people_with_keypoints_alone_train_beside_those_with_bodies():
         ]
     )
     samples = SampleSet(JoinedSplits([bodies, keypoints_alone]), size=64, part_size=4)
-    batch = default_collate([samples[0, index] for index in range(4)])
+    batch = samples[[(0, index) for index in range(4)]]
     network = build_network(
         ModelConfig(backbone="resnet18", input_size=64, channels=8, hidden=8, upsamplings=1)
     )

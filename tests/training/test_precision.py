@@ -1,6 +1,5 @@
 import pytest
 import torch
-from torch.utils.data import default_collate
 
 from smplcli.errors import RefusedError
 from smplcli.models.config import ModelConfig
@@ -33,7 +32,7 @@ def gradients(tmp_path, **compute):
     recipe = NO_NORMS.model_copy(update={"compute": ComputeConfig(**compute)})
     run = tiny_run(tmp_path / str(compute), samples=some_unlabelled(), recipe=recipe)
     stepper = Stepper(run, begin_state(run))
-    batch = default_collate([run.samples[0, index] for index in range(6)])
+    batch = run.samples[[(0, index) for index in range(6)]]
     outcome = stepper.take(0, batch)
     return outcome.terms, {
         name: parameter.grad for name, parameter in run.network.named_parameters()
@@ -120,7 +119,7 @@ def test_a_gpu_takes_steps_in_bfloat16_like_those_of_float32(tmp_path):
         run = tiny_run(tmp_path / precision, recipe=recipe)
         run.device = GPU
         stepper = Stepper(run, begin_state(run))
-        batch = default_collate([run.samples[0, index] for index in range(6)])
+        batch = run.samples[[(0, index) for index in range(6)]]
         terms[precision] = stepper.take(0, batch).terms
 
     assert terms["auto"] != terms["fp32"]
