@@ -5,15 +5,15 @@ import pytest
 import timm
 import torch
 from torch import nn
+from torch.nn import functional
 
 from smplcli.errors import ConfigError
 from smplcli.models import inference
 from smplcli.models.backbones import Backbone
 from smplcli.models.config import ModelConfig
+from smplcli.models.convolutions import Doubling, merge_doubling
 from smplcli.models.inference import (
     LARGE,
-    Convolution,
-    Interleaved,
     has_fast_bf16,
     prepare_network,
     resolve_precision,
@@ -103,24 +103,39 @@ def test_norms_activations_and_doublings_are_gone():
     prepared = prepare_network(random_network(CONFIGS["nearest"]))
 
     left = {type(module) for module in prepared.modules()}
-    steps = [module for module in prepared.modules() if isinstance(module, Convolution)]
+    steps = [module for module in prepared.modules() if isinstance(module, Doubling)]
     calls = [str(node.target) for node in prepared.head.part_branch.graph.nodes]
     assert not left & {nn.BatchNorm2d, nn.Upsample}
-    assert sum(isinstance(step.conv, nn.ConvTranspose2d) for step in steps) == 6
+    assert len(steps) == 6
     assert not [call for call in calls if "interpolate" in call or "relu" in call.lower()]
 
 
-@pytest.mark.parametrize("activation", [("none", []), ("relu", [])])
-def test_interleaved_pixels_are_those_of_a_transposed_convolution(activation):
+@pytest.mark.parametrize("has_bias", [True, False])
+@pytest.mark.parametrize("activation", [("none", []), ("relu", []), ("hardtanh", [0.0, 0.5])])
+def test_a_doubling_is_what_the_convolution_makes_of_repeated_pixels(activation, has_bias):
     torch.manual_seed(0)
-    conv = nn.ConvTranspose2d(6, 5, 4, stride=2, padding=1)
+    conv = nn.Conv2d(6, 5, 3, padding=1, bias=has_bias)
     x = torch.randn(2, 6, 3, 4)
 
     with torch.inference_mode():
-        expected = conv(x).relu() if activation[0] == "relu" else conv(x)
-        found = Interleaved(conv, torch.float32, activation)(x)
+        expected = conv(functional.interpolate(x, scale_factor=2.0))
+        if activation[0] != "none":
+            expected = expected.clamp(0, 0.5 if activation[1] else None)
+        found = Doubling(conv, torch.float32, activation)(x)
 
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+
+
+def test_a_transposed_convolution_doubles_as_well():
+    torch.manual_seed(0)
+    conv = nn.Conv2d(6, 5, 3, padding=1)
+    x = torch.randn(2, 6, 3, 4)
+
+    with torch.inference_mode():
+        expected = conv(functional.interpolate(x, scale_factor=2.0))
+        found = merge_doubling(conv)(x)
+
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
 
 
 def test_network_itself_stays_as_it_was():
