@@ -238,7 +238,7 @@ PrecisionOption = Annotated[
     Literal["auto", "fp32", "bf16"],
     typer.Option(
         rich_help_panel=WORK,
-        help="Of the network's convolutions; auto: bf16 for large networks where it is fast.",
+        help="Of convolutions; auto: bf16 for MoveNet and large networks, where it is fast.",
     ),
 ]
 ProfileOption = Annotated[

@@ -119,7 +119,7 @@ class Studio:
         self._layer, self._joints = BodyLayer(model), JointsLayer(model)
         self._wardrobe = Wardrobe(model, is_tight=occasion.is_tight, skins=occasion.skins)
         self._clips, self._photos, self._occasion = clips, photos, occasion
-        self._detector = PersonDetector(longest_sides=(CROP_SIZE,), threads=1)
+        self._detector = PersonDetector(longest_sides=(CROP_SIZE,), precision="fp32")
 
     @torch.inference_mode()
     def take_picture(self, rng: np.random.Generator, imgname: str) -> PreparedSample:

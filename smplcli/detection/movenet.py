@@ -1,15 +1,13 @@
-"""People in a picture, box and COCO keypoints of each: MoveNet MultiPose by onnxruntime."""
+"""People in a picture, box and COCO keypoints of each, by MoveNet MultiPose."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-import onnxruntime
-from numpy.typing import NDArray
+import torch
 
-from smplcli.conventions import COCO17_JOINTS
+from smplcli.detection.maps import PeopleMaps, read_people
 from smplcli.detection.people import (
     Detection,
     add_unknown,
@@ -18,6 +16,8 @@ from smplcli.detection.people import (
     merge_duplicates,
 )
 from smplcli.files import asset
+from smplcli.models.inference import Precision, prepare_module, resolve_precision
+from smplcli.models.movenet import load_movenet
 from smplcli.types import Floats, Pixels
 
 LONGEST_SIDES = (256, 512)
@@ -37,16 +37,16 @@ MIN_SOUGHT_SCORE = 0.3
 44 without people, turned three ways, five ghosts had between 0.2 and this."""
 
 MANY = 5
-"""Where there are so many people, a pass, which finds six at most, may leave some out, ..."""
+"""Where there are so many people, some may be too small, and quarters are looked at too; ..."""
 
 SMALL_PERSON = 0.2
-"""... and where people are smaller than this, over the longer side of what is looked at; ..."""
+"""... likewise where they are smaller than this, over the longer side of what is looked at; ..."""
 
 MIN_TILE = 256
-"""... then quarters are looked at too, if they have so many pixels a side; ..."""
+"""... if quarters have so many pixels a side."""
 
 LARGE = 1024
-"""... and of pictures so long, in which people may be too small to be seen, anyway."""
+"""Pictures so long are looked at in quarters where nobody is found."""
 
 MAX_DEPTH = 2
 """How often quarters are quartered."""
@@ -61,35 +61,36 @@ PART = 0.6
 """... and is part of somebody whose box covers so much of theirs."""
 
 _STRIDE = 32
-_NUM_KEYPOINTS = len(COCO17_JOINTS)
+_CELL = 4
+"""Sides of an input are multiples of the one, pixels, and maps have cells of the other."""
 
 
 class PersonDetector:
     """Finds people and their COCO-17 keypoints.
 
     Args:
-        model_file: ONNX file of MoveNet MultiPose; ``None`` takes the one that is shipped.
         longest_sides: Lengths in pixels to which the longer side of the picture is brought, one
             pass each. What the passes find is merged.
-        threads: Processor threads; ``None`` lets onnxruntime choose.
         min_score: Least score of a finding, 0..1.
+        device: Where the network computes; the processor if not said.
+        precision: What it computes in; ``auto`` is bf16 where there are instructions for it.
+
+    Raises:
+        ConfigError: The device does not compute in that precision.
     """
 
     def __init__(
         self,
-        model_file: Path | None = None,
         *,
         longest_sides: Sequence[int] = LONGEST_SIDES,
-        threads: int | None = None,
         min_score: float = MIN_SCORE,
+        device: torch.device | None = None,
+        precision: Precision = "auto",
     ) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        self._session = onnxruntime.InferenceSession(
-            str(model_file or asset("detector.onnx")),
-            options,
-            providers=["CPUExecutionProvider"],
-        )
+        self._device = device or torch.device("cpu")
+        chosen = resolve_precision(precision, self._device, takes_long=True)
+        network = load_movenet(asset("detector.onnx")).to(self._device)
+        self._network = prepare_module(network, chosen)
         self._longest_sides = tuple(longest_sides)
         self._min_score = min_score
 
@@ -137,21 +138,17 @@ class PersonDetector:
     def _pass(self, image: Pixels, longest_side: int, least: float) -> list[Detection]:
         return [
             person
-            for person in self._run(image, longest_side)
-            if person.score >= least and person.num_confident >= MIN_CONFIDENT_KEYPOINTS
+            for person in self._run(image, longest_side, least)
+            if person.num_confident >= MIN_CONFIDENT_KEYPOINTS
         ]
 
-    def _run(self, image: Pixels, longest_side: int) -> list[Detection]:
-        height, width = image.shape[:2]
+    @torch.inference_mode()
+    def _run(self, image: Pixels, longest_side: int, least: float) -> list[Detection]:
         padded, resized = _to_input(image, longest_side)
-        (output,) = self._session.run(None, {self._session.get_inputs()[0].name: padded[None]})
-        scale = np.array(
-            [
-                padded.shape[1] * width / resized[0],
-                padded.shape[0] * height / resized[1],
-            ]
-        )
-        return [_to_detection(row, scale) for row in output[0].astype(np.float64)]
+        pixels = torch.from_numpy(padded).to(self._device)[None].permute(0, 3, 1, 2)
+        maps = (x[0].float().cpu().numpy() for x in self._network(pixels / 127.5 - 1))
+        scale = _CELL * np.array(image.shape[1::-1]) / resized
+        return [_scaled(person, scale) for person in read_people(PeopleMaps(*maps), least)]
 
 
 class _Tile(NamedTuple):
@@ -211,7 +208,7 @@ def _turned_back(found: Detection, shape: tuple[int, ...], turns: int) -> Detect
     return found._replace(bbox=bbox, keypoints=keypoints)
 
 
-def _to_input(image: Pixels, longest_side: int) -> tuple[NDArray[np.int32], tuple[int, int]]:
+def _to_input(image: Pixels, longest_side: int) -> tuple[Pixels, tuple[int, int]]:
     """Picture resized, and padded at the right and bottom; and its size before padding."""
     height, width = image.shape[:2]
     scale = longest_side / max(height, width)
@@ -219,15 +216,13 @@ def _to_input(image: Pixels, longest_side: int) -> tuple[NDArray[np.int32], tupl
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     resized = cv2.resize(image, size, interpolation=how)
     rows, columns = (-(-length // _STRIDE) * _STRIDE for length in (size[1], size[0]))
-    padded = np.zeros((rows, columns, 3), np.int32)
+    padded = np.zeros((rows, columns, 3), np.uint8)
     padded[: size[1], : size[0]] = resized
     return padded, size
 
 
-def _to_detection(row: Floats, scale: Floats) -> Detection:
-    """Read an output row: 17 x (y, x, score), ymin, xmin, ymax, xmax, score, all relative."""
-    keypoints = row[: 3 * _NUM_KEYPOINTS].reshape(_NUM_KEYPOINTS, 3)[:, [1, 0, 2]]
-    keypoints[:, :2] = keypoints[:, :2] * scale - 0.5
-    ymin, xmin, ymax, xmax, score = row[3 * _NUM_KEYPOINTS :]
-    corners = np.array([[xmin, ymin], [xmax, ymax]]) * scale - 0.5
-    return Detection(corners.reshape(4), float(score), keypoints)
+def _scaled(person: Detection, scale: Floats) -> Detection:
+    """A finding in pixels, ``scale`` of which are a cell, x and y."""
+    points = person.keypoints[:, :2] * scale - 0.5
+    keypoints = np.concatenate([points, person.keypoints[:, 2:]], axis=1)
+    return person._replace(bbox=person.bbox * np.tile(scale, 2) - 0.5, keypoints=keypoints)

@@ -134,6 +134,8 @@ def _quality(person: Detection) -> float:
 
 
 def _is_same(first: Detection, second: Detection) -> bool:
+    if _shared_area(first.bbox, second.bbox) == 0:
+        return False
     return (
         box_overlap(first.bbox, second.bbox) > MAX_OVERLAP
         or keypoint_similarity(first, second) > MAX_SIMILARITY
@@ -141,9 +143,11 @@ def _is_same(first: Detection, second: Detection) -> bool:
 
 
 def _shared_area(first: Floats, second: Floats) -> float:
-    corner = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
-    return float(np.prod(np.maximum(corner, 0)))
+    # Of every pair of findings in a crowd, so without numpy, which takes ten times as long here.
+    (a, b, c, d), (e, f, g, h) = first.tolist(), second.tolist()
+    return float(max(min(c, g) - max(a, e), 0.0) * max(min(d, h) - max(b, f), 0.0))
 
 
 def _area(bbox: Floats) -> float:
-    return float(np.prod(np.maximum(bbox[2:] - bbox[:2], 0)))
+    left, top, right, bottom = bbox.tolist()
+    return float(max(right - left, 0.0) * max(bottom - top, 0.0))

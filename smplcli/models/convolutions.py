@@ -4,6 +4,7 @@ from typing import Any, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 _FROM_DOUBLED = ((0.0, 0.0, 1.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 """What each row of a 4x4 kernel with stride 2 sums up of a 3x3 kernel behind a doubling."""
@@ -12,11 +13,15 @@ _PADDED_BY_SIZE = "Conv2dSame"
 """timm's convolution that pads as TensorFlow does; other variants change their weights as well."""
 
 
+MOST_SIZES = 16
+"""Sizes of pictures for which ordered weights are kept."""
+
+
 class Convolution(nn.Module):
     """A convolution with what follows it: a sum with something else, and an activation.
 
-    The weights are ordered at the first call, when it is known what size pictures have: oneDNN
-    orders them by that, and orders them anew at every call where it would do otherwise.
+    The weights are ordered when the size of pictures is known: oneDNN orders them by that, and
+    orders them anew at every call where it would do otherwise.
 
     Args:
         conv: The convolution, whose weights are replaced.
@@ -35,31 +40,32 @@ class Convolution(nn.Module):
         self.activation, self.limits = activation
         weight = conv.weight.detach().to(dtype)
         conv.weight = _fixed(weight.to(memory_format=torch.channels_last))
-        self._packed: Tensor | None = None
-        self._is_new = True
+        self._packed: dict[torch.Size, Tensor | None] = {}
         conv.bias = conv.bias if conv.bias is None else _fixed(conv.bias.detach().to(dtype))
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """Activation of convolved x (B, C, H, W), to which ``other`` is added before."""
         x = x.to(self._dtype)
-        if self._is_new:
-            self._order_weights(x)
-        if self._packed is not None:
-            return self._run_packed(x, other)
+        packed = self._pack(x.shape)
+        if packed is not None:
+            return self._run_packed(x, other, packed)
         y = cast("Tensor", self.conv(x))
         if other is not None:
             y = y + other
         return _activate(y, self.activation, self.limits)
 
-    def _order_weights(self, x: Tensor) -> None:
-        self._is_new = False
-        self._packed = _pack(self.conv, x.shape)
-        if self._packed is not None:
-            self.conv.weight = _fixed(self.conv.weight.new_zeros(0))
+    def _pack(self, shape: torch.Size) -> Tensor | None:
+        """Weights for pictures of some size, kept for the next ones."""
+        size, known = shape[2:], self._packed
+        if size not in known:
+            kept = known if len(known) < MOST_SIZES else {}
+            known = {**kept, size: _pack(self.conv, shape)}
+            self._packed = known  # other threads go on reading what they had
+        return known[size]
 
-    def _run_packed(self, x: Tensor, other: Tensor | None) -> Tensor:
+    def _run_packed(self, x: Tensor, other: Tensor | None, packed: Tensor) -> Tensor:
         conv = self.conv
-        weights, where = (self._packed, conv.bias), (conv.stride, conv.dilation, conv.groups)
+        weights, where = (packed, conv.bias), (conv.stride, conv.dilation, conv.groups)
         after = (self.activation, self.limits, "")
         if isinstance(conv, nn.ConvTranspose2d):
             pads = (conv.padding, conv.output_padding)
@@ -158,6 +164,16 @@ def _activate(y: Tensor, activation: str, limits: list[float]) -> Tensor:
     if activation == "relu":
         return y.relu_()
     return y.clamp_(*limits) if limits else y
+
+
+def merge_padding(conv: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """Make a convolution add a row of zeros below and a column at the right, as TensorFlow does.
+
+    Its kernel gets a row and a column of zeros at the other sides, and every side is padded.
+    """
+    conv.weight = _fixed(functional.pad(conv.weight.detach(), (1, 0, 1, 0)))
+    conv.kernel_size = (conv.kernel_size[0] + 1, conv.kernel_size[1] + 1)
+    conv.padding = (1, 1)
 
 
 def _fixed(tensor: Tensor) -> nn.Parameter:

@@ -19,11 +19,17 @@ from smplcli.models.convolutions import (
     Convolution,
     doubling,
     is_convolution,
+    merge_padding,
 )
 from smplcli.models.network import Network
 
 Precision = Literal["auto", "fp32", "bf16"]
-"""``auto`` is bf16 for large networks on devices that are made for it."""
+"""``auto`` is bf16 for what takes long, on devices that are made for it."""
+
+DType = Literal["fp32", "bf16"]
+"""What convolutions compute in."""
+
+DTYPES: dict[DType, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 LARGE = 15_000_000
 """Parameters; smaller networks take less time than the rest of the work, and round worse."""
@@ -39,13 +45,17 @@ _ACTIVATIONS: dict[Any, tuple[str, list[float]]] = {
 _SUMS = (operator.add, operator.iadd, torch.add)
 
 
-def resolve_precision(precision: Precision, network: Network) -> Literal["fp32", "bf16"]:
-    """What ``auto`` means for a network where it is.
+def is_large(network: Network) -> bool:
+    """Whether a network takes so long that less exact numbers are worth it."""
+    return sum(x.numel() for x in network.parameters()) >= LARGE
+
+
+def resolve_precision(precision: Precision, device: torch.device, *, takes_long: bool) -> DType:
+    """What ``auto`` means on a device.
 
     Raises:
         ConfigError: bf16 is asked for where torch has none of it.
     """
-    device = network.mean_rot6d.device
     has_bf16 = device.type == "cpu" or (device.type == "cuda" and torch.cuda.is_bf16_supported())
     if precision == "bf16" and not has_bf16:
         raise ConfigError(
@@ -53,8 +63,7 @@ def resolve_precision(precision: Precision, network: Network) -> Literal["fp32",
         )
     if precision != "auto":
         return precision
-    is_large = sum(x.numel() for x in network.parameters()) >= LARGE
-    return "bf16" if is_large and has_fast_bf16(device) else "fp32"
+    return "bf16" if takes_long and has_fast_bf16(device) else "fp32"
 
 
 def has_fast_bf16(device: torch.device) -> bool:
@@ -65,7 +74,7 @@ def has_fast_bf16(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def prepare_network(network: Network, *, precision: Precision = "fp32") -> Network:
+def prepare_network(network: Network, *, precision: DType = "fp32") -> Network:
     """A copy of a network that answers alike, but faster, and learns nothing any more.
 
     Convolutions take in what surrounds them and compute in ``precision``; the perceptrons of the
@@ -74,20 +83,16 @@ def prepare_network(network: Network, *, precision: Precision = "fp32") -> Netwo
     Args:
         network: The network, on the device that computes.
         precision: Of the convolutions.
-
-    Raises:
-        ConfigError: The device does not compute in that precision.
     """
-    is_bf16 = resolve_precision(precision, network) == "bf16"
-    dtype = torch.bfloat16 if is_bf16 else torch.float32
     tensors = {id(x): x for x in (*network.parameters(), *network.buffers())}
     prepared = deepcopy(network, tensors).eval()  # tensors are shared until they are replaced
-    prepared.backbone.net = _prepare(prepared.backbone.net, dtype)
+    prepared.backbone.net = prepare_module(prepared.backbone.net, precision)
     for name, child in list(prepared.head.named_children()):
         if isinstance(child, nn.ModuleList):
-            setattr(prepared.head, name, nn.ModuleList(_prepare(each, dtype) for each in child))
+            parts = (prepare_module(each, precision) for each in child)
+            setattr(prepared.head, name, nn.ModuleList(parts))
         elif any(is_convolution(each) for each in child.modules()):
-            setattr(prepared.head, name, _prepare(child, dtype))
+            setattr(prepared.head, name, prepare_module(child, precision))
     return prepared
 
 
@@ -111,8 +116,14 @@ class _InBf16(nn.Module):
             return self.net(x)
 
 
-def _prepare(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A module of convolutions that computes the same faster."""
+def prepare_module(module: nn.Module, precision: DType) -> nn.Module:
+    """A module of convolutions that computes the same faster.
+
+    Args:
+        module: Used up; what it returns goes on as it is.
+        precision: Of the convolutions.
+    """
+    dtype = DTYPES[precision]
     device = next(module.parameters(), torch.empty(0)).device.type
     try:
         prepared: nn.Module = _Rewriter(nn.Sequential(module), dtype).rewrite()
@@ -154,11 +165,14 @@ class _Rewriter:
 
     def _replace(self, node: fx.Node, conv: nn.Conv2d | nn.ConvTranspose2d) -> None:
         self._fold_norm(node, conv)
-        source, last = node.args[0], node
+        source, last = cast("fx.Node", node.args[0]), node
+        if self._pads_unevenly(source, conv):
+            source = cast("fx.Node", source.args[0])
+            merge_padding(conv)
         total = _only_user(node)
         is_doubling = _reads_doubled(source, conv)
         if is_doubling:
-            inputs = [cast("fx.Node", source).args[0]]
+            inputs = [source.args[0]]
         elif total is not None and type(conv) is nn.Conv2d and _is_sum(total):
             first, second = total.args
             inputs, last = [source, second if first is node else first], total
@@ -176,6 +190,11 @@ class _Rewriter:
         with self._net.graph.inserting_before(last):
             call = self._net.graph.call_module(name, tuple(inputs))
         last.replace_all_uses_with(call)
+
+    def _pads_unevenly(self, source: fx.Node, conv: nn.Conv2d | nn.ConvTranspose2d) -> bool:
+        pad = self._module(source)
+        is_uneven = isinstance(pad, nn.ZeroPad2d) and tuple(pad.padding) == (0, 1, 0, 1)
+        return is_uneven and type(conv) is nn.Conv2d and conv.padding == (0, 0)
 
     def _fold_norm(self, node: fx.Node, conv: nn.Conv2d | nn.ConvTranspose2d) -> None:
         user = _only_user(node)

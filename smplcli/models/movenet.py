@@ -1,10 +1,16 @@
-"""The trunk of MoveNet MultiPose, a network that has learned people's joints from photographs."""
+"""MoveNet MultiPose, which has learned people's joints from photographs, and its trunk."""
 
 from itertools import pairwise
+from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from smplcli.conventions import COCO17_JOINTS
+from smplcli.errors import UnreadableFileError
+from smplcli.models.onnx_weights import read_convolutions
 
 STEM = 48
 """Channels of the first convolution: MobileNetV2's, one and a half times as wide."""
@@ -25,6 +31,18 @@ STAGES = (
 TAPS = (2, 5, 12, 16)
 """Blocks whose features are used: the last at strides 4, 8, 16 and 32."""
 
+DETECTOR_TAPS = (2, 5, 9, 16)
+"""Those that MoveNet itself uses."""
+
+SUMMARY = 1280
+"""Channels of the convolution behind the last block."""
+
+NECK = (64, 32, 24, 24)
+"""Channels while the resolution is doubled three times, and at the end."""
+
+HEAD = 96
+"""Channels inside each head."""
+
 
 class MoveNetFeatures(nn.Module):
     """MobileNetV2 without batch norms, which MoveNet's release has merged into convolutions.
@@ -34,8 +52,9 @@ class MoveNetFeatures(nn.Module):
         at the right and below) as in the release of MoveNet MultiPose.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, taps: tuple[int, ...] = TAPS) -> None:
         super().__init__()
+        self.taps = taps
         self.stem = _convolution(3, STEM, 3, stride=2)
         widths, strides = [STEM], []
         for channels, count, stride in STAGES:
@@ -47,7 +66,7 @@ class MoveNetFeatures(nn.Module):
                 zip(pairwise(widths), strides, strict=True)
             )
         )
-        self.channels = [widths[tap + 1] for tap in TAPS]
+        self.channels = [widths[tap + 1] for tap in taps]
         self.frozen_dtype = torch.float32
         """What parts that learn nothing compute in while others learn."""
 
@@ -57,7 +76,7 @@ class MoveNetFeatures(nn.Module):
         features = []
         for number, block in enumerate(self.blocks):
             x = self._pass(block, x)
-            if number in TAPS:
+            if number in self.taps:
                 features.append(x)
         return features
 
@@ -67,6 +86,58 @@ class MoveNetFeatures(nn.Module):
             return cast("Tensor", part(x))
         with torch.autocast(x.device.type, self.frozen_dtype):
             return cast("Tensor", part(x).float())
+
+
+class MoveNet(nn.Module):
+    """MoveNet MultiPose without what reads people off its maps.
+
+    Source:
+        The release of MoveNet MultiPose (Google, 2021); Zhou et al., "Objects as Points", 2019.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = MoveNetFeatures(DETECTOR_TAPS)
+        *finer, last = self.trunk.channels
+        self.summary = _convolution(last, SUMMARY, 1)
+        laterals = zip((SUMMARY, *finer[::-1]), (NECK[0], *NECK[:-1]), strict=True)
+        self.laterals = nn.ModuleList(nn.Conv2d(*sizes, 1) for sizes in laterals)
+        self.merges = nn.ModuleList(_separable(*sizes) for sizes in pairwise(NECK))
+        keypoints = len(COCO17_JOINTS)
+        self.heads = nn.ModuleList(
+            nn.Sequential(_separable(NECK[-1], HEAD), nn.Conv2d(HEAD, outputs, 1))
+            for outputs in (2 * keypoints, 2 * keypoints, keypoints, 1, 2, 2)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Maps (B, ..., H, W) as `smplcli.detection.maps` reads them.
+
+        Args:
+            x: Pictures (B, 3, 4H, 4W) in -1..1, sides multiples of 32.
+        """
+        *finer, last = self.trunk(x)
+        merged = self.laterals[0](self.summary(last))
+        for lateral, merge, features in zip(
+            self.laterals[1:], self.merges, finer[::-1], strict=True
+        ):
+            doubled = functional.interpolate(merged, scale_factor=2.0, mode="bilinear")
+            merged = merge(doubled + lateral(features))
+        return [head(merged) for head in self.heads]
+
+
+def load_movenet(path: Path) -> MoveNet:
+    """MoveNet with the weights of its release as an ONNX file.
+
+    Raises:
+        MissingFileError: There is no such file.
+        UnreadableFileError: It is something else.
+    """
+    network = MoveNet()
+    own, given = network.state_dict(), read_convolutions(path)
+    if [x.shape for x in own.values()] != [x.shape for x in given.values()]:
+        raise UnreadableFileError(f"not MoveNet's weights: {path}")
+    network.load_state_dict(dict(zip(own, given.values(), strict=True)))
+    return network.eval()
 
 
 class _Block(nn.Module):
@@ -95,4 +166,13 @@ def _convolution(
         *uneven,
         nn.Conv2d(inputs, outputs, side, stride=stride, padding=padding, groups=groups),
         nn.ReLU6(inplace=True),
+    )
+
+
+def _separable(inputs: int, outputs: int) -> nn.Sequential:
+    """A convolution of each channel on its own, then one of all channels at each place."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs, bias=False),
+        nn.Conv2d(inputs, outputs, 1),
+        nn.ReLU(inplace=True),
     )

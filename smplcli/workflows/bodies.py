@@ -22,7 +22,7 @@ from smplcli.crops import box_to_crop, crop_matrix, extract_crop, transform_poin
 from smplcli.detection.people import Detection
 from smplcli.errors import ConfigError
 from smplcli.models.averaging import mean_answer
-from smplcli.models.inference import Precision, prepare_network, resolve_precision
+from smplcli.models.inference import DType, Precision, is_large, prepare_network, resolve_precision
 from smplcli.models.keypoints import MIN_SCORE
 from smplcli.models.network import NetworkOutput
 from smplcli.models.preprocess import to_network_input
@@ -125,7 +125,8 @@ class BodyEstimator:
         clock: StageClock | None = None,
     ) -> None:
         read = [load_network(path, device=device) for path in (network, *average)]
-        self.precision = resolve_precision(precision, read[0].network)
+        takes_long = is_large(read[0].network)
+        self.precision = resolve_precision(precision, device, takes_long=takes_long)
         self.loaded, *self.averaged = (_prepared(each, self.precision) for each in read)
         for path, loaded in zip(average, self.averaged, strict=True):
             _check_size(self.loaded, loaded, path)
@@ -243,7 +244,7 @@ class _Placed(NamedTuple):
     by_keypoints: Tensor
 
 
-def _prepared(loaded: LoadedNetwork, precision: Precision) -> LoadedNetwork:
+def _prepared(loaded: LoadedNetwork, precision: DType) -> LoadedNetwork:
     return loaded._replace(network=prepare_network(loaded.network, precision=precision))
 
 

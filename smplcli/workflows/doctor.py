@@ -94,7 +94,6 @@ def doctor(body: Path | None = None) -> DoctorReport:
         _check_python(),
         *torch,
         _check_cv2(),
-        _check_import("onnxruntime"),
         _check_assets(),
         _check_shared_memory(Path("/dev/shm")),  # noqa: S108
         _check_disk(Path.cwd()),
@@ -155,13 +154,12 @@ def _check_cv2() -> Check:
     )
 
 
-def _check_import(module: str, distribution: str | None = None) -> Check:
-    name = distribution or module
+def _check_import(module: str, distribution: str) -> Check:
     _, failure = _run_python(f"import {module}")
     if failure:
-        remedy = f"pip install --force-reinstall {name}"
+        remedy = f"pip install --force-reinstall {distribution}"
         return Check(name=module, status="fail", found=failure, remedy=remedy)
-    return Check(name=module, status="ok", found=f"{name} {_version(name)}")
+    return Check(name=module, status="ok", found=f"{distribution} {_version(distribution)}")
 
 
 def _check_assets() -> Check:

@@ -11,6 +11,7 @@ from smplcli.detection.boxes import GivenBox, is_visible
 from smplcli.detection.framing import frame_person, person_in_box
 from smplcli.detection.movenet import MIN_SCORE, PersonDetector
 from smplcli.detection.people import Detection
+from smplcli.models.inference import DType, Precision, resolve_precision
 from smplcli.types import Pixels
 from smplcli.workflows.predict_settings import MOVENET, TORCHVISION, check_detector
 
@@ -29,6 +30,7 @@ def open_detector(
     weights: Path | None = None,
     min_score: float | None = None,
     device: torch.device | None = None,
+    precision: Precision = "auto",
 ) -> Detector:
     """What detects people.
 
@@ -36,7 +38,8 @@ def open_detector(
         name: ``movenet``, or ``torchvision:`` and the name of one of torchvision's detectors.
         weights: Of a detector of torchvision.
         min_score: Least score of a finding, 0..1; what suits the detector without.
-        device: Where a detector of torchvision computes.
+        device: Where it computes; the processor if not said.
+        precision: Of MoveNet's convolutions.
 
     Raises:
         ConfigError: There is no such detector, or weights are missing or not wanted.
@@ -51,8 +54,13 @@ def open_detector(
         least = others.MIN_SCORE if min_score is None else min_score
         name = name.removeprefix(TORCHVISION)
         return others.TorchvisionDetector(name, weights, device=device, min_score=least)
-    # One thread for each picture, since several pictures are looked at at once.
-    return PersonDetector(min_score=MIN_SCORE if min_score is None else min_score, threads=1)
+    least = MIN_SCORE if min_score is None else min_score
+    return PersonDetector(min_score=least, device=device, precision=precision)
+
+
+def detector_precision(name: str, precision: Precision, device: torch.device) -> DType:
+    """What a detector computes in."""
+    return resolve_precision(precision, device, takes_long=True) if name == MOVENET else "fp32"
 
 
 class BadBoxError(Exception):

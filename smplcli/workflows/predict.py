@@ -85,8 +85,8 @@ def predict(
         table_format: Also write the rows beside ``out``, as ``jsonl`` or ``csv``.
         vertices: Also write the bodies' surfaces, 83 kB for a person.
         device: ``auto``, ``cpu``, or a CUDA device.
-        precision: Of the network's convolutions: ``fp32``, ``bf16``, or ``auto``, which is bf16
-            for large networks on devices that are made for it.
+        precision: Of convolutions: ``fp32``, ``bf16``, or ``auto``, which is bf16 for MoveNet and
+            large networks on devices that are made for it.
         batch_size: People estimated at once; by default what suits the device. The last digits of
             the result depend on it.
         detector: ``movenet``, or ``torchvision:`` and the name of one of torchvision's.

@@ -16,7 +16,7 @@ import smplcli
 from smplcli.files import asset
 from smplcli.workflows.bodies import BodyEstimator
 from smplcli.workflows.devices import choose_device
-from smplcli.workflows.finders import choose_finder, open_detector
+from smplcli.workflows.finders import choose_finder, detector_precision, open_detector
 from smplcli.workflows.parallel import one_thread
 from smplcli.workflows.people import CONVENTIONS, VERTICES_CONVENTION, Status
 from smplcli.workflows.pictures import Drawings, Pictures, claim_outputs
@@ -55,6 +55,7 @@ def run(task: Task) -> PredictReport:
         weights=settings.detector_weights,
         min_score=settings.min_score,
         device=device,
+        precision=settings.precision,
     )
     find = choose_finder(
         boxes=task.boxes,
@@ -158,9 +159,10 @@ def open_estimator(settings: PredictSettings, clock: StageClock) -> BodyEstimato
     )
 
 
-def made_with(estimator: BodyEstimator) -> dict[str, Any]:
+def made_with(estimator: BodyEstimator, settings: PredictSettings) -> dict[str, Any]:
     """What computes the rows; JSON-like."""
     body = estimator.body
+    detects_in = detector_precision(settings.detector, settings.precision, estimator.device)
     return {
         "smplcli": smplcli.__version__,
         "network": {"name": estimator.name, "sha256": estimator.loaded.sha256},
@@ -168,6 +170,7 @@ def made_with(estimator: BodyEstimator) -> dict[str, Any]:
         "flip_test": estimator.flip_test,
         "refined": estimator.refine,
         "precision": estimator.precision,
+        "detector_precision": detects_in,
         "body": {"name": body.name, "sha256": body.sha256, "is_demo": body.is_demo},
     }
 
@@ -176,7 +179,7 @@ def plan_of(pipeline: Pipeline, settings: PredictSettings) -> dict[str, Any]:
     """Everything that the result depends on; JSON-like."""
     names = pipeline.pictures.names
     return {
-        **made_with(pipeline.estimator),
+        **made_with(pipeline.estimator, settings),
         "inputs": {"number": len(names), "sha256": names_digest(names)},
         **settings.decisive(),
         "device": pipeline.estimator.device.type,
@@ -207,7 +210,7 @@ def sequence_facts(pictures: Pictures, settings: PredictSettings) -> dict[str, d
 
 def meta_of(estimator: BodyEstimator, settings: PredictSettings) -> dict[str, Any]:
     """What made the numbers and what they mean; JSON-like."""
-    meta = made_with(estimator) | CONVENTIONS | {"settings": settings.decisive()}
+    meta = made_with(estimator, settings) | CONVENTIONS | {"settings": settings.decisive()}
     if settings.focal_length is not None:
         meta["focal_length"] = "pixels, given"
     if settings.intrinsics is not None:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from importlib.resources import files
 from typing import Any
 
-import onnxruntime
 import torch
 from torch import Tensor
 
@@ -68,7 +67,11 @@ def engines(
         return
     model = exported(network, image)
     pixels = image.numpy()
-    if precision == "fp32":
+    if importlib.util.find_spec("onnxruntime") is None:
+        print("  skipped onnxruntime: not installed")
+    elif precision == "fp32":
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         session = onnxruntime.InferenceSession(model, options)

@@ -78,9 +78,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--network", type=Path, default=asset("network.safetensors"))
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
     arguments = parser.parse_args()
     people = list(_find_marked(arguments.folders))
-    found = [(person, finding) for person in people if (finding := _detect(person))]
+    detector = PersonDetector(precision=arguments.precision)
+    found = [(person, finding) for person in people if (finding := _detect(detector, person))]
     print(f"{len(people)} people marked, {len(found)} of them detected\n")
     print(
         "| method | joints | PCK@0.2 | PCK@0.5 | median | overlap of outlines "
@@ -106,7 +108,7 @@ def _find_marked(folders: Sequence[Path]) -> Iterator[Marked]:
             yield Marked(places[0], joints, person["facing"], outline)
 
 
-def _detect(person: Marked) -> Detection | None:
+def _detect(detector: PersonDetector, person: Marked) -> Detection | None:
     """What the detector finds of somebody."""
     rows = [COCO17_JOINTS.index(name) for name in person.joints]
     places = np.stack(list(person.joints.values()))
@@ -115,7 +117,7 @@ def _detect(person: Marked) -> Detection | None:
         away = np.linalg.norm(finding.keypoints[rows, :2] - places, axis=1)
         return float(np.median(away)) / person.torso
 
-    findings = PersonDetector(threads=1).detect(read_image(person.photo, orientation="displayed"))
+    findings = detector.detect(read_image(person.photo, orientation="displayed"))
     best = min(findings, key=miss, default=None)
     return best if best is not None and miss(best) < MAX_MISS else None
 

@@ -11,10 +11,16 @@ from smplcli.errors import ConfigError
 from smplcli.models import inference
 from smplcli.models.backbones import Backbone
 from smplcli.models.config import ModelConfig
-from smplcli.models.convolutions import Doubling, merge_doubling
+from smplcli.models.convolutions import (
+    MOST_SIZES,
+    Convolution,
+    Doubling,
+    merge_doubling,
+    merge_padding,
+)
 from smplcli.models.inference import (
-    LARGE,
     has_fast_bf16,
+    is_large,
     prepare_network,
     resolve_precision,
 )
@@ -22,6 +28,7 @@ from smplcli.models.network import build_network
 
 RECIPES = Path(inference.__file__).parent.parent / "recipes"
 SIZE = 64
+CPU = torch.device("cpu")
 
 
 def random_network(config):
@@ -138,6 +145,34 @@ def test_a_transposed_convolution_doubles_as_well():
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("size", [(8, 6), (7, 9)])
+def test_padding_below_and_at_the_right_may_be_part_of_the_kernel(size):
+    torch.manual_seed(0)
+    conv = nn.Conv2d(6, 5, 3, stride=2)
+    x = torch.randn(2, 6, *size)
+
+    with torch.inference_mode():
+        expected = conv(functional.pad(x, (0, 1, 0, 1)))
+        merge_padding(conv)
+        found = conv(x)
+
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+
+
+def test_weights_are_kept_for_a_few_sizes_of_pictures_only():
+    torch.manual_seed(0)
+    conv = nn.Conv2d(3, 4, 3)
+    pictures = [torch.rand(1, 3, 4, side) for side in range(4, 10 + MOST_SIZES)]
+
+    with torch.inference_mode():
+        expected = [conv(picture) for picture in pictures]
+        prepared = Convolution(conv, torch.float32, ("none", []))
+        found = [prepared(picture) for picture in pictures]
+
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+    assert len(prepared._packed) <= MOST_SIZES
+
+
 def test_network_itself_stays_as_it_was():
     network = random_network(CONFIGS["pare"])
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -194,21 +229,21 @@ def test_what_cannot_be_taken_apart_stays_whole():
     assert (half.backbone(image)[0] - features).abs().max() < 0.03 * features.abs().max()
 
 
-def test_auto_looks_at_the_device_and_words_are_taken_literally():
-    network = random_network(CONFIGS["nearest"])
-
-    chosen = {x: resolve_precision(x, network) for x in ("auto", "fp32", "bf16")}
+def test_what_is_quick_is_computed_exactly_unless_it_is_said_otherwise():
+    chosen = {x: resolve_precision(x, CPU, takes_long=False) for x in ("auto", "fp32", "bf16")}
 
     assert chosen == {"auto": "fp32", "fp32": "fp32", "bf16": "bf16"}
 
 
-def test_auto_computes_large_networks_in_bf16_where_the_processor_is_made_for_it():
-    network = random_network(CONFIGS["baseline"])
-    assert sum(x.numel() for x in network.parameters()) >= LARGE
+def test_what_takes_long_is_computed_in_bf16_where_the_processor_is_made_for_it():
+    chosen = resolve_precision("auto", CPU, takes_long=True)
 
-    chosen = resolve_precision("auto", network)
+    assert chosen == ("bf16" if has_fast_bf16(CPU) else "fp32")
 
-    assert chosen == ("bf16" if has_fast_bf16(torch.device("cpu")) else "fp32")
+
+def test_a_resnet50_takes_long():
+    assert is_large(random_network(CONFIGS["baseline"]))
+    assert not is_large(random_network(CONFIGS["lite"]))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -226,7 +261,7 @@ def test_pictures_of_another_size_than_the_first_are_answered_alike(precision):
 
 def test_bf16_is_refused_where_there_is_none():
     with pytest.raises(ConfigError, match="bf16: meta"):
-        resolve_precision("bf16", random_network(CONFIGS["nearest"]).to("meta"))
+        resolve_precision("bf16", torch.device("meta"), takes_long=True)
 
 
 def test_prepared_features_are_those_of_the_backbone():

@@ -41,7 +41,7 @@ def photo():
 
 @pytest.fixture(scope="module")
 def people(photo):
-    return PersonDetector(threads=1).detect(photo)
+    return PersonDetector().detect(photo)
 
 
 def estimator_of(**options):

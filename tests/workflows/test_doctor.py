@@ -38,7 +38,7 @@ def test_two_wheels_of_cv2_are_named_with_the_way_back(tmp_path, monkeypatch):
 
 
 def test_a_module_that_does_not_import_fails():
-    check = _check_import("module_that_is_not_there")
+    check = _check_import("module_that_is_not_there", "not-there")
 
     assert check.status == "fail"
     assert "ModuleNotFoundError" in check.found

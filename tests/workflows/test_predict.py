@@ -135,6 +135,14 @@ def test_meta_says_what_made_the_numbers_and_what_they_mean(predicted, network):
     assert {"smplcli", "axes", "pixels", "cam_t", "joints3d"} <= set(meta)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_meta_says_what_network_and_detector_computed_in(network, precision):
+    report = predict(asset("photos") / "astronaut.png", network=network, precision=precision)
+
+    meta = json.loads(str(report.arrays["meta"]))
+    assert (meta["precision"], meta["detector_precision"]) == (precision, precision)
+
+
 def test_pictures_with_people_are_drawn(predicted):
     report, _ = predicted
 
