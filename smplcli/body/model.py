@@ -51,3 +51,8 @@ class BodyModel:
 
     licence: str = ""
     """Terms under which the file was published, where it says so."""
+
+    @property
+    def label(self) -> str:
+        """What reports call it."""
+        return f"{self.name} (demo)" if self.is_demo else self.name

@@ -132,11 +132,12 @@ def load_movenet(path: Path) -> MoveNet:
         MissingFileError: There is no such file.
         UnreadableFileError: It is something else.
     """
-    network = MoveNet()
+    with torch.device("meta"):  # drawing random weights takes longer than reading these
+        network = MoveNet()
     own, given = network.state_dict(), read_convolutions(path)
     if [x.shape for x in own.values()] != [x.shape for x in given.values()]:
         raise UnreadableFileError(f"not MoveNet's weights: {path}")
-    network.load_state_dict(dict(zip(own, given.values(), strict=True)))
+    network.load_state_dict(dict(zip(own, given.values(), strict=True)), assign=True)
     return network.eval()
 
 

@@ -26,7 +26,6 @@ from smplcli.evaluation.summaries import (
 from smplcli.files import sha256_of
 from smplcli.workflows.evaluation_ground import Ground, NotEvaluated, truth_label
 from smplcli.workflows.occlusion import OcclusionReport
-from smplcli.workflows.targets import body_label
 
 OCCLUDED, OTHERS = "3DPW-OCC", "other sequences"
 OF_3DPW = ("3dpw", "eth")
@@ -181,7 +180,7 @@ def build_report(
                 protocol,
                 samples[protocol.name],
                 split=ground.samples.name,
-                body=body_label(ground.body),
+                body=ground.body.label,
                 truth=truth_label(ground, protocol),
                 missing=missing,
                 units=units,
@@ -208,7 +207,7 @@ def build_report(
         data_sha256=sha256_of(ground.data / MANIFEST_FILE),
         split=ground.samples.name,
         keypoints=source.keypoints,
-        body=body_label(ground.body),
+        body=ground.body.label,
         body_sha256=ground.body.sha256,
         is_comparable=not (ground.samples.is_synthetic or ground.body.is_demo),
         n_expected=counts[OK] + counts[FAILED] + counts[MISSING],
@@ -263,7 +262,7 @@ def _ground_notes(ground: Ground) -> Iterator[str]:
     if ground.has_genders and not ground.gendered:
         yield (
             "the labels are of gendered bodies, posed here with: "
-            f"{body_label(ground.body)}; give a folder that holds the bodies of both by --body"
+            f"{ground.body.label}; give a folder that holds the bodies of both by --body"
         )
     elif ground.gendered:
         names = sorted(body.name for body in ground.gendered.values())

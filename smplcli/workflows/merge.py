@@ -33,7 +33,6 @@ from smplcli.workflows.predict_write import SHARD, Finish, counted
 from smplcli.workflows.progress import Progress, no_progress
 from smplcli.workflows.shards import Shard
 from smplcli.workflows.spool import STATUSES, Spool, person_record
-from smplcli.workflows.targets import body_label
 from smplcli.workflows.unfinished import names_digest, plan_differences
 
 FACTS = ("plan", "sequences", "smooth", "num_placed_by_keypoints", "num_unused_boxes")
@@ -152,7 +151,7 @@ def shard_report(part: ShardFile, body: BodyModel) -> PredictReport:
         num_placed_by_keypoints=part.facts["num_placed_by_keypoints"],
         network=part.meta["network"]["name"],
         network_sha256=part.meta["network"]["sha256"],
-        body=body_label(body),
+        body=body.label,
         body_sha256=body.sha256,
         overlays=(),
         meshes=(),

@@ -38,7 +38,6 @@ from smplcli.workflows.evaluation_ground import Ground, posers_of
 from smplcli.workflows.progress import Progress
 from smplcli.workflows.targets import (
     Weights,
-    body_label,
     is_predictions,
     load_checkpoint,
     short_name,
@@ -217,7 +216,7 @@ def analyse_occlusion(
     report = OcclusionReport(
         patches=settings.patches,
         split=ground.samples.name,
-        body=body_label(ground.body),
+        body=ground.body.label,
         people=int(usable.sum()),
         n_failed=int((~usable).sum()),
         networks=tuple(

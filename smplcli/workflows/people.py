@@ -16,7 +16,6 @@ from smplcli.errors import ConfigError, UnreadableFileError
 from smplcli.files import npz_names, read_npz
 from smplcli.rotations import aa_to_rotmat
 from smplcli.types import Floats
-from smplcli.workflows.targets import body_label
 
 OK, NO_PERSON, UNREADABLE, BAD_BOX = "ok", "no person", "unreadable", "bad box"
 
@@ -188,8 +187,7 @@ def check_made_with(meta: Mapping[str, Any], body: BodyModel, path: Path) -> Non
     made_with = made_with if isinstance(made_with, dict) else {}
     if made_with.get("sha256", body.sha256) != body.sha256:
         raise ConfigError(
-            f"predictions were made with body {made_with.get('name')}, "
-            f"not {body_label(body)}: {path}",
+            f"predictions were made with body {made_with.get('name')}, not {body.label}: {path}",
             hint="Name that body's file by --body.",
         )
 

@@ -25,7 +25,6 @@ from smplcli.workflows.predict_run import (
 from smplcli.workflows.predict_task import Task
 from smplcli.workflows.predict_write import SHARD, counted
 from smplcli.workflows.sequences import SEQUENCES
-from smplcli.workflows.targets import body_label
 from smplcli.workflows.unfinished import names_digest, plan_differences
 
 logger = logging.getLogger(__name__)
@@ -56,7 +55,7 @@ def finished_report(task: Task) -> PredictReport:
         num_placed_by_keypoints=None,
         network=str(task.settings.network or asset(SHIPPED_NETWORK)),
         network_sha256=estimator.loaded.sha256,
-        body=body_label(estimator.body),
+        body=estimator.body.label,
         body_sha256=estimator.body.sha256,
         overlays=drawn,
         meshes=meshes,

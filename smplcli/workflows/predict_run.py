@@ -31,7 +31,6 @@ from smplcli.workflows.sequences import numbered_sequences
 from smplcli.workflows.shards import Shard
 from smplcli.workflows.spool import Spool, person_record
 from smplcli.workflows.stages import StageClock
-from smplcli.workflows.targets import body_label
 from smplcli.workflows.unfinished import names_digest, open_spool
 
 SHIPPED_NETWORK = "network.safetensors"
@@ -118,7 +117,7 @@ def _run(pipeline: Pipeline, task: Task) -> PredictReport:
             num_placed_by_keypoints=num_placed,
             network=str(settings.network or asset(SHIPPED_NETWORK)),
             network_sha256=estimator.loaded.sha256,
-            body=body_label(estimator.body),
+            body=estimator.body.label,
             body_sha256=estimator.body.sha256,
             num_unused_boxes=task.num_unused_boxes,
             num_resumed=num_resumed,

@@ -46,7 +46,6 @@ from smplcli.workflows.submission_report import (
     refuse_problems,
 )
 from smplcli.workflows.targets import (
-    body_label,
     is_predictions,
     open_predictor,
     prediction_notes,
@@ -147,7 +146,7 @@ def _report(
         target=str(target),
         data=data,
         splits=tuple(split.samples.name for split in work.splits),
-        body=body_label(work.model),
+        body=work.model.label,
         fill=work.options.fill,
         counts=dict(check.counts),
         n_expected=len(missing),

@@ -7,7 +7,6 @@ from typing import Literal
 
 import torch
 
-from smplcli.body.model import BodyModel
 from smplcli.datasets.shards import PreparedSplit
 from smplcli.errors import ConfigError
 from smplcli.evaluation.inference import KeypointSource, index_batches, predict_samples
@@ -149,11 +148,6 @@ def gathered(predictions: Predictions, rank: Rank, batches: Sequence[Ints]) -> P
 def short_name(path: Path) -> str:
     """What reports call a file: its name and that of its folder."""
     return f"{path.absolute().parent.name}/{path.name}"
-
-
-def body_label(body: BodyModel) -> str:
-    """What reports call a body."""
-    return f"{body.name} (demo)" if body.is_demo else body.name
 
 
 def prediction_notes(predictions: Predictions) -> tuple[str, ...]:
