@@ -140,12 +140,22 @@ def write_image(path: Path, image: Pixels, *, overwrite: bool = True) -> None:
         OutputExistsError: ``path`` exists and ``overwrite`` is false.
         ResourceError: The folder cannot be written or the disk is full.
     """
+    check_image_name(path)
+    is_png = path.suffix.lower() == ".png"
+    content = _encode(".png", image, []) if is_png else encode_jpeg(image)
+    with atomic_write(path, overwrite=overwrite) as file:
+        file.write(content)
+
+
+def check_image_name(path: Path) -> None:
+    """Stop before the work rather than after it.
+
+    Raises:
+        ConfigError: Pictures are not written in the format that the suffix names.
+    """
     suffix = path.suffix.lower()
     if suffix not in {".jpg", ".jpeg", ".png"}:
         raise ConfigError(f"pictures are written as .jpg or .png, not {suffix}: {path}")
-    content = encode_jpeg(image) if suffix != ".png" else _encode(".png", image, [])
-    with atomic_write(path, overwrite=overwrite) as file:
-        file.write(content)
 
 
 def encode_jpeg(image: Pixels, *, quality: int = JPEG_QUALITY) -> bytes:

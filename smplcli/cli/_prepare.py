@@ -91,8 +91,9 @@ def prepare(
     body = body or project.settings.body.path
     roots = raw_sources(project, names, root or ())
     if check is not None:
+        sheets = _sheets({"": check}, contact_sheet, overwrite=overwrite)
         _check(check, as_json=as_json)
-        _draw({"": check}, contact_sheet, body, overwrite=overwrite)
+        _draw(sheets, body, overwrite=overwrite)
         return
     from smplcli.workflows.sources import SPLITS, PrepareOptions
 
@@ -115,6 +116,7 @@ def prepare(
     rendered = {**scene, **work, "count": settings.count}
     cut_out = {"body": body, **work, "options": options, "backend": backend, "dry_run": dry_run}
     folders = _folders(project, roots, out)
+    sheets = {} if dry_run else _sheets(folders, contact_sheet, overwrite=overwrite)
     reports: dict[str, PrepareReport | RenderReport] = {}
     for name, raw in roots.items():
         note(f"data: {folders[name]}")
@@ -129,8 +131,7 @@ def prepare(
         print_json(whole if len(whole) > 1 else next(iter(whole.values())))
     for report in reports.values():
         _refuse(report)
-    if not dry_run:
-        _draw(folders, contact_sheet, body, overwrite=overwrite)
+    _draw(sheets, body, overwrite=overwrite)
 
 
 def _override(settings: "PrepareSettings", flags: dict[str, Any]) -> "PrepareSettings":
@@ -209,16 +210,28 @@ def _print_check(report: "CheckReport") -> None:
     print_table(f"{report.data}: {state}", ("split", "people"), report.counts.items())
 
 
-def _draw(
-    folders: dict[str, Path], file: Path | None, body: Path | None, *, overwrite: bool
-) -> None:
-    """Draw a contact sheet of each data set, its name in that of the file if there are several."""
-    from smplcli.workflows.contact_sheet import draw_contact_sheet
+def _sheets(folders: dict[str, Path], file: Path | None, *, overwrite: bool) -> dict[Path, Path]:
+    """Contact sheets and their data sets, whose names they have in theirs if there are several."""
+    from smplcli.images import check_image_name
+    from smplcli.paths import check_folder, refuse_existing
 
     if file is None:
-        return
-    for name, folder in folders.items():
-        sheet = file if len(folders) == 1 else file.with_stem(f"{file.stem}-{name}")
+        return {}
+    check_image_name(file)
+    check_folder(file.parent)
+    several = len(folders) > 1
+    sheets = {
+        file.with_stem(f"{file.stem}-{name}") if several else file: folder
+        for name, folder in folders.items()
+    }
+    refuse_existing(*sheets, overwrite=overwrite)
+    return sheets
+
+
+def _draw(sheets: dict[Path, Path], body: Path | None, *, overwrite: bool) -> None:
+    from smplcli.workflows.contact_sheet import draw_contact_sheet
+
+    for sheet, folder in sheets.items():
         draw_contact_sheet(folder, sheet, body=body, overwrite=overwrite)
         note(f"contact sheet: {sheet}")
 
@@ -266,13 +279,14 @@ def _refuse(report: "PrepareReport | RenderReport") -> None:
         raise RefusedError(f"nobody is left: {report.source}")
     failed = f"{report.num_failed} of {report.num_kept + report.num_failed} people failed"
     if not report.is_complete:
+        listed = "Mend what is wrong" if report.is_dry_run else "Mend what errors.jsonl lists"
         raise RefusedError(
             f"{failed}, more than {report.max_failures:.1%}: {report.source}",
-            hint="Mend what errors.jsonl lists and run the same command, or pass a larger "
-            "--max-failures.",
+            hint=f"{listed} and run the same command, or pass a larger --max-failures.",
         )
     if report.num_failed:
-        note(f"{failed}: see {report.out / 'errors.jsonl'}")
+        where = "" if report.is_dry_run else f": see {report.out / 'errors.jsonl'}"
+        note(f"{failed}{where}")
 
 
 def _title(report: "PrepareReport") -> str:

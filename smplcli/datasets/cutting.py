@@ -45,7 +45,7 @@ SMALLEST_SQUARE = 2.0
 """Pixels; a smaller square shows nobody."""
 
 SMALLEST_OVERLAP = 0.01
-"""Share of the square that must lie inside the picture."""
+"""Share of the square, or of the picture if that is smaller, that the other must hold."""
 
 NOT_FINITE = "labels not finite"
 NO_SQUARE = "box without size"
@@ -106,7 +106,8 @@ def find_problem(
     if image_size is not None:
         low = np.maximum(person.center - side / 2, -0.5)
         high = np.minimum(person.center + side / 2, np.array(image_size) - 0.5)
-        if np.maximum(high - low, 0).prod() < SMALLEST_OVERLAP * side**2:
+        smaller = min(side**2, float(np.prod(image_size)))
+        if np.maximum(high - low, 0).prod() < SMALLEST_OVERLAP * smaller:
             return OUTSIDE
     return None
 

@@ -58,6 +58,11 @@ def read_eth(root: Path) -> RawSet:
     absent = [name for name in PUBLISHED if not (folder / LABEL_FOLDER / f"{name}.npz").exists()]
     if absent:
         notes.append(f"Not all of the course's labels are there. Missing: {', '.join(absent)}.")
+    if not published:
+        raise MissingFileError(
+            f"no course data with its pictures: {root}: {' '.join(notes)}",
+            hint=f"Unpack {IMAGE_FOLDER} beside {LABEL_FOLDER}.",
+        )
     pictures, dropped = reader.read()
     return RawSet(
         source="eth",

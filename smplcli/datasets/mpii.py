@@ -71,7 +71,10 @@ def read_mpii(root: Path, *, val_list: Path | None = None) -> RawSet:
         UnreadableFileError: Annotations or list are damaged.
     """
     folders = list(_folders(root, SEARCH_DEPTH))
-    form, paths = _find_annotations(root, folders)
+    found = _annotations(folders)
+    if found is None:
+        raise _no_annotations(root)
+    form, paths = found
     annotations = [item for path, split in paths for item in _read(path, split)]
     images, names = _find_images(root, folders, {item.file for item in annotations})
     published, notes = dict(form.published), []
@@ -122,7 +125,12 @@ def _subfolders(folder: Path) -> list[Path]:
         return []
 
 
-def _find_annotations(root: Path, folders: Iterable[Path]) -> tuple[_Form, list[tuple[Path, str]]]:
+def holds_mpii(root: Path) -> bool:
+    """Whether a folder has annotations in a form of MPII's own."""
+    return _annotations(list(_folders(root, SEARCH_DEPTH))) is not None
+
+
+def _annotations(folders: Iterable[Path]) -> tuple[_Form, list[tuple[Path, str]]] | None:
     """The form, and its files that are there with the split that each is for."""
     for form in FORMS:
         for folder in folders:
@@ -134,9 +142,13 @@ def _find_annotations(root: Path, folders: Iterable[Path]) -> tuple[_Form, list[
     for folder in folders:
         if others := _other_annotations(folder):
             return _Form({}, {}), others
-    raise MissingFileError(
+    return None
+
+
+def _no_annotations(root: Path) -> MissingFileError:
+    return MissingFileError(
         f"no MPII annotations: {root}: expected {MAT_FILE} or its JSON forms in it or up to "
-        f"{SEARCH_DEPTH} folders down, found {what_is_there(root)}",
+        f"{SEARCH_DEPTH} folders down, or SPIN's npz in it, found {what_is_there(root)}",
         hint="Name the folder that holds MPII's pictures and annotations.",
     )
 
@@ -191,9 +203,10 @@ def _find_images(
         if found > most:
             best, most = (folder, names), found
     if not most:
+        example = min(filter(None, wanted), default="015601864.jpg")
         raise MissingFileError(
-            f"no MPII pictures: {root}: expected a folder 'images' with files such as "
-            f"{next(iter(sorted(wanted)), '015601864.jpg')}, found {what_is_there(root)}",
+            f"no MPII pictures: {root}: expected a folder 'images' with files such as {example}, "
+            f"found {what_is_there(root)}",
             hint="Unpack mpii_human_pose_v1.tar.gz there.",
         )
     return best

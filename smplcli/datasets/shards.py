@@ -166,7 +166,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     for shard in shards:
         if not (folder / shard["name"]).is_file():
             raise UnreadableFileError(
-                f"shard is missing: {folder / shard['name']}", hint="Run 'smplcli prepare' again."
+                f"shard is missing: {folder / shard['name']}",
+                hint="Run 'smplcli prepare' again with --overwrite.",
             )
     return manifest
 

@@ -170,6 +170,11 @@ def read_spin(source: Path, *, images: Path | None = None) -> RawSet:
     return RawSet(source="spin", pictures=pictures, dropped=dropped, notes=notes)
 
 
+def holds_spin(folder: Path) -> bool:
+    """Whether a folder has files in the form of SPIN."""
+    return any(is_spin_file(path) for path in folder.glob("*.npz"))
+
+
 def _files(source: Path) -> Sequence[Path]:
     if not source.is_dir():
         return [source]

@@ -206,7 +206,8 @@ class _Reader:
         if self.listing.has(path):
             self.pictures.append(Picture(file.split, name, path, tuple(people), cam_int))
         else:
-            self._drop(file, frame, -1, NO_PICTURE)
+            for person in people:
+                self._drop(file, frame, person.person_id, NO_PICTURE)
 
     def _lose(self, file: SequenceFile, num_frames: int, person: int, reason: str) -> None:
         for frame in range(0, num_frames, self.stride):

@@ -26,6 +26,7 @@ from smplcli.workflows.prepare_report import (
     PrepareReport,
     describe_plan,
     finish_set,
+    hash_labels,
     look_only,
 )
 from smplcli.workflows.prepared_folder import claim
@@ -52,6 +53,8 @@ class _Shard(NamedTuple):
 class _Listed(NamedTuple):
     split: str
     num_pictures: int
+    labels: str
+    """Hash of them."""
 
 
 def prepare(
@@ -98,8 +101,9 @@ def prepare(
     raw = choose(read_raw(source, root, options, bodies, body), options)
     if dry_run:
         return look_only(raw, out, options)
-    plan = describe_plan(raw, options, bodies)
     shards = _list_shards(raw.pictures)
+    labels = {name: shard.labels for name, shard in shards.items()}
+    plan = describe_plan(raw, options, bodies, labels)
     work = partial(_prepare_shard, out, options, body)
     with claim(out, plan, overwrite=overwrite):
         missing = {name for name in shards if not (out / name).exists()}
@@ -133,7 +137,8 @@ def _list_shards(pictures: Iterable[Picture]) -> dict[str, _Listed]:
     """Shards by name, in the order of the first pictures of their splits."""
     splits = list(dict.fromkeys(picture.split for picture in pictures))
     listed = {
-        shard.name: _Listed(shard.split, len(shard.pictures)) for shard in _split_up(pictures)
+        shard.name: _Listed(shard.split, len(shard.pictures), hash_labels(shard.pictures))
+        for shard in _split_up(pictures)
     }
     return dict(sorted(listed.items(), key=lambda item: splits.index(item[1].split)))
 

@@ -22,7 +22,7 @@ from smplcli.datasets.part_maps import PART_CONTEXT
 from smplcli.datasets.schema import PART_SIZE, UNKNOWN_PART
 from smplcli.datasets.shards import FORMAT
 from smplcli.files import atomic_write, read_npz, sha256_of
-from smplcli.workflows.prepared_folder import ERRORS_FILE, finish, size_of
+from smplcli.workflows.prepared_folder import ERRORS_FILE, SHARDS, finish, size_of
 from smplcli.workflows.sources import GENDERS, PrepareOptions
 
 DROPPED = "dropped"
@@ -126,9 +126,19 @@ def look_only(raw: RawSet, out: Path, options: PrepareOptions) -> PrepareReport:
 
 
 def describe_plan(
-    raw: RawSet, options: PrepareOptions, bodies: Mapping[str, BodyModel]
+    raw: RawSet,
+    options: PrepareOptions,
+    bodies: Mapping[str, BodyModel],
+    shards: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Everything that decides what a prepared data set holds."""
+    """Everything that decides what a prepared data set holds.
+
+    Args:
+        raw: What was read.
+        options: How it was read and is cut.
+        bodies: By gender.
+        shards: What ``hash_labels`` gives for each shard, by its file name.
+    """
     chosen = asdict(options)
     # Who may fail does not change what is prepared, nor does where pictures lie.
     del chosen["max_failures"], chosen["images"]
@@ -141,11 +151,11 @@ def describe_plan(
         "source": raw.source,
         "options": {**chosen, "splits": list(options.splits)},
         "bodies": by_gender,
-        "labels": _hash_labels(raw.pictures),
+        SHARDS: dict(shards),
     }
 
 
-def _hash_labels(pictures: Iterable[Picture]) -> str:
+def hash_labels(pictures: Iterable[Picture]) -> str:
     """Hash of everything about pictures but where they lie."""
     digest = hashlib.sha256()
     for picture in pictures:
@@ -255,7 +265,7 @@ def _manifest(
         "smplcli": plan["smplcli"],
         "options": options,
         "bodies": plan["bodies"],
-        "labels": plan["labels"],
+        "labels": hashlib.sha256("".join(plan[SHARDS].values()).encode()).hexdigest(),
         "joint_sets": JOINT_SETS,
         "crop": {**crop, "part_size": PART_SIZE, "part_context": PART_CONTEXT},
         "counts": {split: asdict(counts) for split, counts in report.counts.items()},

@@ -1,7 +1,7 @@
 """The folder of a data set while it is being prepared: who may write to it, and what is done."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -18,12 +18,16 @@ PLAN_FILE = "plan.json"
 ERRORS_FILE = "errors.jsonl"
 """What could not be prepared, a JSON object per line."""
 
+SHARDS = "shards"
+"""Part of a plan: hashes of the labels of each shard, by the name of its file."""
+
 
 @contextmanager
 def claim(out: Path, plan: Mapping[str, Any], *, overwrite: bool) -> Iterator[None]:
     """Make a folder ready for a plan, and keep other processes from it inside the block.
 
-    The shards of an unfinished run of the same plan stay.
+    The shards of an unfinished run of the same plan stay; of one that ended with failures, those
+    whose labels are the same, as the data may have been mended.
 
     Args:
         out: The folder, which is made if it is not there.
@@ -39,21 +43,45 @@ def claim(out: Path, plan: Mapping[str, Any], *, overwrite: bool) -> Iterator[No
     with locked(out):
         if overwrite:
             names = (MANIFEST_FILE, PLAN_FILE, ERRORS_FILE)
-            for path in [*(out / name for name in names), *out.glob("*-[0-9]*.npz")]:
-                path.unlink(missing_ok=True)
+            _remove([*(out / name for name in names), *out.glob("*-[0-9]*.npz")])
         if (out / MANIFEST_FILE).exists():
             raise OutputExistsError(
                 f"data set exists: {out}", hint="Choose another folder or pass --overwrite."
             )
-        if (out / PLAN_FILE).exists() and read_json(out / PLAN_FILE) != plan:
-            raise ConfigError(
-                f"folder holds the beginning of another data set: {out}",
-                hint="Repeat its options, choose another folder or pass --overwrite.",
-            )
-        for left_over in out.glob(f"{TEMPORARY_PREFIX}*"):
-            left_over.unlink(missing_ok=True)
+        if (out / PLAN_FILE).exists():
+            _remove(out / name for name in _outdated(out, plan))
+        _remove(out.glob(f"{TEMPORARY_PREFIX}*"))
         write_json(out / PLAN_FILE, plan)
         yield
+
+
+def _outdated(out: Path, plan: Mapping[str, Any]) -> list[str]:
+    """Names of an unfinished run's shards that a plan has otherwise."""
+    found = read_json(out / PLAN_FILE)
+    if found == plan:
+        return []
+    is_mended = isinstance(found, dict) and (out / ERRORS_FILE).exists()
+    if not is_mended or {**found, SHARDS: None} != {**plan, SHARDS: None}:
+        raise ConfigError(
+            f"folder holds the beginning of another data set: {out}",
+            hint="Repeat its options, choose another folder or pass --overwrite.",
+        )
+    return [name for name, labels in found[SHARDS].items() if plan[SHARDS].get(name) != labels]
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    """Remove files that may not be there.
+
+    Raises:
+        ResourceError: The folder cannot be written.
+    """
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ResourceError(
+                f"cannot remove: {path}: {error.strerror}", hint="Choose another folder."
+            ) from error
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from smplcli.body.model import BodyModel
 from smplcli.datasets.annotations import Dropped, Picture, RawSet, Remade
 from smplcli.datasets.cutting import CUT_SIZE
 from smplcli.datasets.eth import read_eth
-from smplcli.datasets.mpii import read_mpii
+from smplcli.datasets.mpii import holds_mpii, read_mpii
 from smplcli.datasets.shards import Store
-from smplcli.datasets.spin import read_spin
+from smplcli.datasets.spin import holds_spin, read_spin
 from smplcli.datasets.threedpw import BoxSource, read_3dpw
 from smplcli.errors import ConfigError, MissingFileError
 from smplcli.evaluation.regressors import find_regressors
@@ -121,6 +121,8 @@ def read_raw(
             },
             extra_regressor=find_regressors([], body).get("spin49"),
         )
+    if source == "mpii" and not holds_mpii(root) and holds_spin(root):
+        return replace(read_spin(root, images=options.images), source="mpii")
     if source == "mpii":
         return read_mpii(root, val_list=options.val_list)
     if source == "eth":

@@ -63,6 +63,25 @@ def test_raw_data_in_its_customary_place_is_found_announced_and_prepared(layouts
     assert read_image(Path("sheet-3dpw.png"), orientation="stored").shape == (768, 1024, 3)
 
 
+@pytest.mark.parametrize("name", ["there.png", "sheet.txt"])
+def test_a_sheet_that_cannot_be_drawn_stops_before_the_work(raw, name):
+    Path("there.png").touch()
+
+    prepare_raw("--contact-sheet", name, "--out", "out", code=2)
+
+    assert not Path("out").exists()
+
+
+def test_a_dry_run_names_no_list_that_it_does_not_write(raw):
+    (raw / "3.jpg").unlink()
+
+    few = prepare_raw("--dry-run", "--max-failures", "0.5")
+    many = prepare_raw("--dry-run", code=4)
+
+    assert "2 of 12 people failed" in few.stderr
+    assert "errors.jsonl" not in few.stderr + many.stderr
+
+
 def test_data_that_is_not_looked_at_is_not_announced():
     Path("data/3DPW").mkdir(parents=True)
 

@@ -154,6 +154,12 @@ def test_a_square_that_is_partly_outside_is_kept_and_black_there():
     assert (sample.image[96, 100:] > 250).all()
 
 
+def test_a_square_around_far_more_than_the_picture_is_kept():
+    found = cut_out(picture_of(someone((320.0, 180.0), 100.0)), black(LANDSCAPE), 64)
+
+    assert len(found.samples) == 1
+
+
 def test_a_square_that_is_outside_costs_nobody_else():
     people = someone((-400.0, 180.0)), someone()._replace(person_id=1)
 

@@ -107,6 +107,15 @@ def test_labels_without_their_images_folder_are_left_out_and_said_so(tmp_path):
     assert "mpii_train_eft.npz is left out" in " ".join(raw.notes)
 
 
+def test_labels_without_any_images_folder_are_no_course_data(tmp_path):
+    folder = course(tmp_path)
+    for name in ("3dpw", "mpii"):
+        (folder / "dataset_folders" / name).rename(folder / name)
+
+    with pytest.raises(MissingFileError, match="there is no dataset_folders/mpii"):
+        read_eth(folder)
+
+
 def test_missing_pictures_are_failures(tmp_path):
     folder = course(tmp_path)
     (folder / "dataset_folders/3dpw/imageFiles/z_00/image_00007.jpg").unlink()

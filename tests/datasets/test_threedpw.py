@@ -437,10 +437,22 @@ def test_missing_pictures_are_failures_and_the_rest_goes_on(tmp_path, root):
 
     lost = [drop for drop in raw.dropped if drop.is_failure]
     assert len(lost) == 5
-    assert {(drop.split, drop.reason, drop.person_id) for drop in lost} == {
-        ("test", "picture not found", -1)
-    }
+    assert {(drop.split, drop.reason) for drop in lost} == {("test", "picture not found")}
     assert len(raw.pictures) == 8
+
+
+def test_a_missing_picture_costs_each_of_its_people(tmp_path, root):
+    copy = changed(tmp_path, root, WAIT, lambda content: None)
+    (copy / "imageFiles").unlink()
+    (copy / "imageFiles").mkdir()
+
+    raw = read_3dpw(copy, splits=["train"])
+
+    pictures = read_3dpw(root, splits=["train"]).pictures
+    people = [(x.imgname, person.person_id) for x in pictures for person in x.people]
+    lost = [(drop.imgname, drop.person_id) for drop in raw.dropped if drop.is_failure]
+    assert len(people) > len(pictures)
+    assert sorted(lost) == sorted(people)
 
 
 def without(key):

@@ -23,6 +23,7 @@ from smplcli.files import write_json
 from smplcli.workflows import parallel
 from smplcli.workflows import prepare as module
 from smplcli.workflows.check_prepared import check_prepared
+from smplcli.workflows.prepare import prepare
 from tests.workflows.raw import hashes, prepare_raw, write_raw
 
 
@@ -221,6 +222,37 @@ def test_too_many_failures_leave_no_data_set_but_what_was_sound(raw, tmp_path):
     assert mended.resumed_shards == 2
     prepare_raw(raw, tmp_path / "undisturbed")
     assert hashes(out) == hashes(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize(("name", "num_kept"), [("5.jpg", 2), ("2.jpg", 1), ("0.jpg", 0)])
+def test_a_picture_that_is_found_again_costs_the_shards_from_there_on(
+    raw, tmp_path, name, num_kept
+):
+    out, picture = tmp_path / "out", (raw / name).read_bytes()
+    (raw / name).unlink()
+    assert not prepare_raw(raw, out).is_complete
+
+    (raw / name).write_bytes(picture)
+    mended = prepare_raw(raw, out)
+
+    assert mended.is_complete
+    assert mended.resumed_shards == num_kept
+    prepare_raw(raw, tmp_path / "undisturbed")
+    assert hashes(out) == hashes(tmp_path / "undisturbed")
+
+
+def test_what_cannot_be_replaced_is_named(raw, tmp_path):
+    (tmp_path / "out" / "manifest.json").mkdir(parents=True)
+
+    with pytest.raises(ResourceError, match=r"cannot remove: .*manifest\.json"):
+        prepare_raw(raw, tmp_path / "out", overwrite=True)
+
+
+def test_labels_of_mpii_may_come_in_spins_form(raw, tmp_path):
+    report = prepare("mpii", raw, tmp_path / "out", jobs=1)
+
+    assert report.counts["train"].kept == 12
+    assert manifest_of(tmp_path / "out")["source"] == "mpii"
 
 
 def test_a_data_set_is_never_replaced_unasked(raw, tmp_path):
