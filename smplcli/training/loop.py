@@ -16,6 +16,7 @@ from smplcli.training.checkpoints import (
 )
 from smplcli.training.loading import pictures
 from smplcli.training.logs import LOG_FILE, StepFacts, Steps, TrainingLog
+from smplcli.training.resume import is_measured
 from smplcli.training.run import Run, Through, TrainingState, begin_state
 from smplcli.training.schedule import learning_rate
 from smplcli.training.signals import StopRequest, defer_signals
@@ -103,7 +104,7 @@ class Training:
             steps = run.recipe.schedule.steps
             remark = "nothing is left to do" if step == steps else "it goes on"
             logger.info("run has taken %d of %d steps: %s", step, steps, remark)
-        if self._validates_at(step) and not any(entry["step"] == step for entry in run.history):
+        if self._validates_at(step) and not is_measured(run.history, step):
             self._validate(step)
             self._save(step)
         return step

@@ -1,12 +1,12 @@
 """Going on with a run only as it was begun, unless somebody says what may differ."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from smplcli.errors import ConfigError
-from smplcli.training.checkpoints import checkpoint_dir, checkpoints, newest_facts
+from smplcli.training.checkpoints import newest_facts
 from smplcli.training.config import Recipe
 
 FREE = "conduct"
@@ -99,8 +99,14 @@ def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list
 
 
 def is_finished(run_dir: Path, steps: int) -> bool:
-    """Whether a run has taken all its steps."""
-    return checkpoint_dir(run_dir, steps) in checkpoints(run_dir)
+    """Whether a run has taken all its steps, and was measured after the last."""
+    facts = newest_facts(run_dir)
+    return facts is not None and is_measured(facts.get("history", ()), steps)
+
+
+def is_measured(history: Sequence[Mapping[str, Any]], steps: int) -> bool:
+    """Whether a run's validations include that after its last step."""
+    return any(entry["step"] == steps for entry in history)
 
 
 def _comparable(facts: Mapping[str, Any]) -> dict[str, object]:

@@ -33,7 +33,7 @@ from smplcli.training.events import Events
 from smplcli.training.lock import locked
 from smplcli.training.loop import run_training
 from smplcli.training.preflight import preflight
-from smplcli.training.resume import changes_since, check_changes, run_facts
+from smplcli.training.resume import changes_since, check_changes, is_measured, run_facts
 from smplcli.training.run import Run
 from smplcli.workflows.devices import choose_device
 from smplcli.workflows.progress import Progress, no_progress
@@ -71,13 +71,11 @@ class TrainReport:
 
     validation_samples: int
 
+    is_finished: bool
+    """Whether all steps have been taken, and the last one measured."""
+
     is_trial: bool = False
     """Whether this was one batch of everything, of which nothing was kept."""
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether all steps have been taken."""
-        return self.reached == self.steps
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-like form."""
@@ -159,6 +157,7 @@ def train(
         samples=len(ground.samples),
         best=min(run.history, key=lambda entry: entry["pa_mpjpe"], default={}),
         validation_samples=len(ground.validation),
+        is_finished=is_measured(run.history, ground.recipe.schedule.steps),
         is_trial=fast_dev_run,
     )
 

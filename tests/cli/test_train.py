@@ -76,6 +76,17 @@ def test_a_run_that_is_out_of_time_is_saved_and_the_same_command_goes_on(unfinis
     assert (report["run_dir"], report["resumed_at"], report["reached"]) == ("runs/tiny-1", 1, 3)
 
 
+def test_a_run_out_of_time_in_its_last_step_is_measured_when_it_goes_on(project):
+    Path("tiny.toml").write_text(RECIPE.replace("steps = 3", "steps = 1"))
+
+    stopped = train("--time-limit", "1s", code=143)
+    report = json.loads(train("--json").stdout)
+
+    assert "saved at step 1 of 1" in stopped.stderr
+    assert report["run_dir"] == "runs/tiny-1"
+    assert report["best"]["step"] == 1
+
+
 def test_after_a_finished_run_another_begins_and_naming_it_says_that_it_is_finished(unfinished):
     train()
 

@@ -1,9 +1,11 @@
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
 
 from smplcli.errors import ConfigError
-from smplcli.training.checkpoints import STATE_FILE
+from smplcli.training.checkpoints import OWN_HASH, STATE_FILE
 from smplcli.training.config import read_recipe, recipe_to_toml
 from smplcli.workflows.outputs import (
     default_evaluation_dir,
@@ -13,13 +15,15 @@ from smplcli.workflows.outputs import (
 from smplcli.workflows.train import CONFIG_FILE
 
 
-def start_run(run_dir, recipe, *, steps):
+def start_run(run_dir, recipe, *, steps, measured=True):
     run_dir.mkdir(parents=True)
     (run_dir / CONFIG_FILE).write_text(recipe_to_toml(read_recipe(recipe)))
     if steps:
         checkpoint = run_dir / "checkpoints" / f"step_{steps:08d}"
         checkpoint.mkdir(parents=True)
-        (checkpoint / STATE_FILE).touch()
+        state = {"step": steps, "sha256": {}, "history": [{"step": steps}] if measured else []}
+        own_hash = hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+        (checkpoint / STATE_FILE).write_text(json.dumps({**state, OWN_HASH: own_hash}))
 
 
 def test_the_first_run_of_a_recipe_is_number_one(tmp_path):
@@ -36,6 +40,13 @@ def test_a_finished_run_is_followed_by_a_new_one(tmp_path):
 @pytest.mark.parametrize("steps", [0, 1])
 def test_an_interrupted_run_goes_on(tmp_path, steps):
     start_run(tmp_path / "lite-1", "lite", steps=steps)
+
+    assert default_run_dir(tmp_path, "lite") == tmp_path / "lite-1"
+
+
+def test_a_run_stopped_while_its_last_step_was_measured_goes_on(tmp_path):
+    steps = read_recipe("lite").schedule.steps
+    start_run(tmp_path / "lite-1", "lite", steps=steps, measured=False)
 
     assert default_run_dir(tmp_path, "lite") == tmp_path / "lite-1"
 
