@@ -164,8 +164,10 @@ def train(
         _launch(out, [*begin, *limit], nproc, max_restarts, is_trial=fast_dev_run)
         return
 
+    from smplcli.training.memory import keep_freed_memory
     from smplcli.workflows.train import train as run
 
+    keep_freed_memory()
     report = run(
         folders,
         out,

@@ -1,6 +1,7 @@
 """How much memory there is, and how much a run takes."""
 
 import contextlib
+import ctypes
 import resource
 import sys
 from pathlib import Path
@@ -11,6 +12,21 @@ GIGABYTE = 1 << 30
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")
 """Limits of the container that this process is in, if it is in one (Linux, version 2)."""
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Numbers of ``malloc.h``: free bytes, and bytes of one block, from which memory is given back."""
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep what this process frees; elsewhere, nothing happens.
+
+    Every step of training takes the memory that the one before gave back, page after page: a
+    fifth of the time of `lite` on a processor.
+    """
+    with contextlib.suppress(AttributeError, OSError):  # no glibc
+        libc = ctypes.CDLL(None)
+        for threshold in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
+            libc.mallopt(threshold, (1 << 31) - 1)
 
 
 def peak_memory(device: torch.device) -> int:

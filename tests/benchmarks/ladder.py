@@ -25,6 +25,7 @@ from smplcli.models.network import Network, build_network
 from smplcli.training.averaging import weights_of
 from smplcli.training.checkpoints import AVERAGED_FILE, load_weights
 from smplcli.training.config import Recipe, recipe_to_toml
+from smplcli.training.memory import keep_freed_memory
 from smplcli.workflows.train import train
 
 STEPS, BATCH = 500, 32
@@ -54,6 +55,7 @@ RUNGS: dict[str, dict[str, Any]] = {
 
 def main(data: Path, out: Path, weights: Path, steps: int = STEPS) -> None:
     """Train and measure what is not yet done, then print everything."""
+    keep_freed_memory()
     test = open_prepared(data, "test")
     for name, changes in RUNGS.items():
         result = out / f"{_slug(name)}.json"
