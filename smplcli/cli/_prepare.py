@@ -42,7 +42,7 @@ from smplcli.cli._prepare_options import (
 from smplcli.cli._work import show_project
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from smplcli.config import PrepareSettings
     from smplcli.workflows.check_prepared import CheckReport
@@ -100,6 +100,7 @@ def prepare(
     cut: dict[str, Any] = {"stride": stride, "box": box, "val_list": val_list}
     cut |= {"crop_size": crop_size, "store": store, "parts": False if no_parts else None}
     scene: dict[str, Any] = {"poses": poses, "backgrounds": backgrounds, "seed": seed}
+    _refuse_idle({**cut, **scene, "images": images, "count": count}, roots)
     settings = _override(project.settings.prepare, {**cut, **scene, "count": count})
     scene = {name: getattr(settings, name) for name in scene} | {"body": body}
     if layout is not None:
@@ -132,6 +133,28 @@ def prepare(
     for report in reports.values():
         _refuse(report)
     _draw(sheets, body, overwrite=overwrite)
+
+
+_TAKERS = {
+    **dict.fromkeys(("stride", "box"), ("3dpw",)),
+    "val_list": ("mpii",),
+    "images": ("spin", "mpii"),
+    **dict.fromkeys(("count", "poses", "backgrounds", "seed"), ("synthetic",)),
+}
+"""Sources that an option says something about."""
+
+
+def _refuse_idle(options: dict[str, Any], sources: "Collection[str]") -> None:
+    """Refuse options that no source would look at."""
+    from smplcli.errors import ConfigError
+
+    for name, takers in _TAKERS.items():
+        if options[name] is not None and not set(takers) & set(sources):
+            flag = f"--{name.replace('_', '-')}"
+            raise ConfigError(
+                f"{flag} is for {' and '.join(takers)}, not for {' and '.join(sources)}",
+                hint=f"Leave {flag} out.",
+            )
 
 
 def _override(settings: "PrepareSettings", flags: dict[str, Any]) -> "PrepareSettings":

@@ -2,10 +2,13 @@
 
 import multiprocessing
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any, Generic, Literal, TypeVar
 
 import cv2
@@ -58,7 +61,7 @@ def run_tasks(
     def calls() -> Iterator[Any]:
         try:
             for task in tasks:
-                yield delayed(_alone)(function, task, folder)
+                yield delayed(_alone)(function, task, folder, os.getpid())
         except Exception as error:  # noqa: BLE001 (joblib loses errors of the thread that asks)
             faults.append(error)
 
@@ -91,13 +94,30 @@ _DEATHS = ("KilledWorker", "WorkerCrashedError", "ActorDiedError", "RayActorErro
 """What dask and ray call it; neither needs to be installed."""
 
 
-def _alone(function: Callable[[T], Result], task: T, folder: Path) -> Result:
+def _alone(function: Callable[[T], Result], task: T, folder: Path, asker: int) -> Result:
+    _end_with(asker)
     # A process of an earlier call may still be where that one was made; one of another machine
     # may have no such folder, and need none.
     with suppress(OSError):
         os.chdir(folder)
     with one_thread():
         return function(task)
+
+
+@cache
+def _end_with(asker: int) -> None:
+    """End this process soon after the one that began it, which may be killed and say nothing.
+
+    A process that another one began, such as one of a cluster, is left alone.
+    """
+
+    def watch() -> None:
+        while os.getppid() == asker:
+            time.sleep(1)
+        os._exit(1)
+
+    if os.getppid() == asker:
+        Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

@@ -249,3 +249,29 @@ def test_data_that_is_named_and_not_there_is_no_demo(tmp_path, monkeypatch):
     assert result.exit_code == 3
     assert "demo" not in result.stderr
     assert "--root 3dpw=DIR" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "option", "value", "taker"),
+    [
+        ("mpii", "stride", 2, "3dpw"),
+        ("mpii", "box", "projected", "3dpw"),
+        ("3dpw", "val-list", "list.txt", "mpii"),
+        ("3dpw", "images", "photos", "spin and mpii"),
+        ("mpii", "count", 5, "synthetic"),
+        ("synthetic", "stride", 2, "3dpw"),
+    ],
+)
+def test_an_option_that_no_source_looks_at_is_refused(layouts, source, option, value, taker):
+    root = [] if source == "synthetic" else ["--root", f"{source}={layouts / source}"]
+
+    refused = run(source, *root, f"--{option}", value, "--out", "out", code=2)
+
+    assert f"error: --{option} is for {taker}, not for {source}" in refused.stderr
+    assert not Path("out").exists()
+
+
+def test_an_option_of_one_of_several_sources_is_taken(layouts):
+    roots = [x for name in ("3dpw", "mpii") for x in ("--root", f"{name}={layouts / name}")]
+
+    run(*roots, "--stride", "4", "--dry-run")
