@@ -1,5 +1,6 @@
 """From people in pictures to bodies in front of the camera: network, body and placement."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +23,14 @@ from smplcli.crops import box_to_crop, crop_matrix, extract_crop, transform_poin
 from smplcli.detection.people import Detection
 from smplcli.errors import ConfigError
 from smplcli.models.averaging import mean_answer
-from smplcli.models.inference import DType, Precision, is_large, prepare_network, resolve_precision
+from smplcli.models.inference import (
+    DType,
+    Precision,
+    has_fast_bf16,
+    is_large,
+    prepare_network,
+    resolve_precision,
+)
 from smplcli.models.keypoints import MIN_SCORE
 from smplcli.models.network import NetworkOutput
 from smplcli.models.preprocess import to_network_input
@@ -30,6 +38,8 @@ from smplcli.models.weights import LoadedNetwork, load_network
 from smplcli.types import Camera, Crop, Floats, Pixels
 from smplcli.workflows.lenses import Lens
 from smplcli.workflows.stages import StageClock
+
+logger = logging.getLogger(__name__)
 
 MIN_KEYPOINTS = 4
 """With fewer trusted keypoints the network's own camera places the body."""
@@ -127,6 +137,8 @@ class BodyEstimator:
         read = [load_network(path, device=device) for path in (network, *average)]
         takes_long = is_large(read[0].network)
         self.precision = resolve_precision(precision, device, takes_long=takes_long)
+        if self.precision == "bf16" and not has_fast_bf16(device):
+            logger.warning("%s has no instructions for bf16: fp32 is much faster", device)
         self.loaded, *self.averaged = (_prepared(each, self.precision) for each in read)
         for path, loaded in zip(average, self.averaged, strict=True):
             _check_size(self.loaded, loaded, path)

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from smplcli.models.config import ModelConfig
-from smplcli.models.inference import prepare_network
+from smplcli.models.inference import DType, has_fast_bf16, prepare_network
 from smplcli.models.network import Network, build_network
 from tests.benchmarks.duel import Duel
 
-REACH = {"fp32": 2.0, "bf16": 4.0}
+REACH: dict[DType, float] = {"fp32": 2.0, "bf16": 4.0}
 REACH_OF_ENGINES = 0.9
 BATCHES = (1, 8)
 
@@ -31,13 +31,16 @@ def duels() -> Iterator[Duel]:
     plain = build_network(recipe("pare", upsample_mode="bilinear")).eval()
     plain.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     lite = build_network(recipe("lite")).eval()
-    for precision in ("fp32", "bf16"):
+    for precision, reach in REACH.items():
+        if precision == "bf16" and not has_fast_bf16(torch.device("cpu")):
+            print("  skipped bf16: this processor has no instructions for it")
+            return
         prepared = prepare_network(network, precision=precision)
         for batch in BATCHES:
             job = f"pare network, {precision}, batch {batch}"
             image = torch.rand(batch, 3, network.config.input_size, network.config.input_size)
             ours = forward(prepared, image.to(memory_format=torch.channels_last))
-            yield Duel(job, ours, "plain", forward(plain, image), REACH[precision])
+            yield Duel(job, ours, "plain", forward(plain, image), reach)
             for name, theirs in engines(network, image, precision):
                 yield Duel(job, ours, name, theirs, REACH_OF_ENGINES)
         image = torch.rand(8, 3, lite.config.input_size, lite.config.input_size)

@@ -15,6 +15,7 @@ from smplcli.errors import ConfigError, MissingFileError
 from smplcli.files import asset
 from smplcli.images import read_image
 from smplcli.models.config import ModelConfig
+from smplcli.models.inference import has_fast_bf16
 from smplcli.models.keypoints import MIN_SCORE
 from smplcli.models.network import build_network
 from smplcli.models.weights import save_network
@@ -106,6 +107,16 @@ def without_use(people, kind, photo):
         else:
             keypoints[0 if kind == "none" else 3 :, 2] = 0.05
         yield person._replace(keypoints=keypoints)
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp32", "bf16"])
+def test_bf16_without_instructions_for_it_is_warned_of(tmp_path, caplog, precision):
+    cpu = torch.device("cpu")
+
+    BodyEstimator(network_at(tmp_path / "tiny.safetensors", 0), None, cpu, precision=precision)
+
+    is_imitated = precision == "bf16" and not has_fast_bf16(cpu)
+    assert ("has no instructions for bf16" in caplog.text) == is_imitated
 
 
 @pytest.mark.parametrize("kind", ["none", "too few", "scattered"])
