@@ -199,7 +199,9 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
     # Names with a leading dot are what systems leave behind, such as macOS's '._photo.jpg'.
     if entry.name.startswith(".") or Path(entry.name).suffix.lower() not in IMAGE_SUFFIXES:
         return False
-    return Path(entry.path).is_file() if entry.is_symlink() else entry.is_file()
+    if entry.is_symlink():  # what leads nowhere is listed, to be missed by name
+        return Path(entry.path).is_file() or not Path(entry.path).exists()
+    return entry.is_file()
 
 
 def natural_order(path: Path | str) -> tuple[str, str]:

@@ -1,9 +1,44 @@
 """Files and folders that have to be there, or must not, before any work begins."""
 
 import os
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, get_args
 
 from smplcli.errors import MissingFileError, OutputExistsError, ResourceError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def takes_texts(function: Callable[P, R]) -> Callable[P, R]:
+    """Let whoever calls a function give its paths, or sequences of them, as texts."""
+    shape = signature(function)
+    names = [name for name, each in shape.parameters.items() if _holds_paths(each.annotation)]
+
+    @wraps(function)
+    def called(*args: P.args, **options: P.kwargs) -> R:
+        given = shape.bind(*args, **options)
+        for name in names:
+            if name in given.arguments:
+                given.arguments[name] = _to_paths(given.arguments[name])
+        return function(*given.args, **given.kwargs)
+
+    return called
+
+
+def _holds_paths(annotation: Any) -> bool:
+    """Whether an annotation has paths in it, and no texts that are something else."""
+    parts = get_args(annotation)
+    return annotation is Path or (str not in parts and any(map(_holds_paths, parts)))
+
+
+def _to_paths(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(map(_to_paths, value))
+    return Path(value) if isinstance(value, str) else value
 
 
 def check_file(*files: Path) -> None:
@@ -14,7 +49,8 @@ def check_file(*files: Path) -> None:
     """
     for file in files:
         if not file.is_file():
-            raise MissingFileError(f"file not found: {file}")
+            problem = "not a file" if file.exists() else "file not found"
+            raise MissingFileError(f"{problem}: {file}")
 
 
 def refuse_existing(*files: Path, overwrite: bool) -> None:

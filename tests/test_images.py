@@ -339,3 +339,12 @@ def test_folder_lists_pictures_in_natural_order(tmp_path):
 def test_missing_folder_is_named(tmp_path):
     with pytest.raises(MissingFileError, match="nowhere"):
         list_images(tmp_path / "nowhere")
+
+
+def test_a_link_that_leads_nowhere_is_listed_and_missed_by_name(tmp_path):
+    (tmp_path / "gone.png").symlink_to(tmp_path / "missing.png")
+    (tmp_path / "folder.png").mkdir()
+
+    assert list_images(tmp_path) == [tmp_path / "gone.png"]
+    with pytest.raises(MissingFileError, match=r"picture not found: .*gone\.png"):
+        read_image(tmp_path / "gone.png", orientation="stored")

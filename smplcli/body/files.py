@@ -14,6 +14,7 @@ from smplcli.body.unpickle import load_pickle
 from smplcli.conventions import COCO17_JOINTS, NUM_BETAS, NUM_JOINTS, SMPL_PARENTS
 from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
 from smplcli.files import asset, read_npz, sha256_of, write_npz
+from smplcli.paths import takes_texts
 from smplcli.types import Floats, Ints
 
 DEMO_BODY = "body.npz"
@@ -74,6 +75,7 @@ NOT_SMPL = "Not SMPL"
 """What the licence text of the demo body says, whatever file it has been copied to."""
 
 
+@takes_texts
 def load_body(path: Path | None = None, *, gender: str = "neutral") -> BodyModel:
     """Read a body.
 

@@ -47,6 +47,10 @@ class SmplCliGroup(TyperGroup):
             note("terminated" if is_sigterm else "interrupted")
             number = signal.SIGTERM if is_sigterm else signal.SIGINT
             raise typer.Exit(128 + number) from error
+        except OSError as error:
+            where = "" if error.filename is None else f": {error.filename}"
+            show_error(f"{error.strerror or error}{where}")
+            raise typer.Exit(ResourceError.exit_code) from error
         except MemoryError as error:
             show_error("out of memory")
             raise typer.Exit(ResourceError.exit_code) from error

@@ -207,6 +207,8 @@ def _with_stdin(inputs: list[Path]) -> list[Path]:
 
 
 def _print_report(report: "PredictReport") -> None:
+    from smplcli.workflows.people import OK
+
     print_table(
         f"{report.out}\npeople: {report.num_people}, body: {report.body}",
         ("pictures", "number"),
@@ -220,7 +222,8 @@ def _print_report(report: "PredictReport") -> None:
             f"{jitter.place:.1f} of the pelvis"
         )
     for failed in report.failed:
-        note(f"{failed.status}: {failed.detail}")
+        problem = "left out" if failed.status == OK else failed.status
+        note(f"{problem}: {failed.detail}")
     if report.num_unused_boxes:
         note(f"note: boxes of pictures that are no inputs: {report.num_unused_boxes}")
     if report.overlays:

@@ -13,7 +13,7 @@ from smplcli.files import read_json, read_npz
 from smplcli.types import Floats
 
 MIN_SIDE = 2.0
-"""Pixels; a smaller box shows nobody."""
+"""Pixels; a box that is less wide or high shows nobody."""
 
 MIN_VISIBLE = 0.01
 """Least part of a box that lies in the picture."""
@@ -117,10 +117,13 @@ def assign_boxes(
 
 
 def is_visible(bbox: Floats, width: int, height: int) -> bool:
-    """Whether enough of a box (4,) lies in a picture of this size."""
+    """Whether a box (4,) is not tiny, and enough of it lies in a picture of this size."""
+    sides = bbox[2:] - bbox[:2]
+    if sides.min() < MIN_SIDE:
+        return False
     edges = np.array([-0.5, -0.5, width - 0.5, height - 0.5])
     shared = np.minimum(bbox[2:], edges[2:]) - np.maximum(bbox[:2], edges[:2])
-    part = np.maximum(shared, 0) / (bbox[2:] - bbox[:2])
+    part = np.maximum(shared, 0) / sides
     return bool(part.prod() >= MIN_VISIBLE)
 
 
@@ -132,10 +135,8 @@ def _checked(row: _Row) -> GivenBox:
         raise UnreadableFileError(f"{row.origin}: not numbers: {row.numbers}") from error
     if bbox.shape != (4,) or not np.isfinite([*bbox, score]).all():
         raise UnreadableFileError(f"{row.origin}: not four finite numbers: {row.numbers}")
-    if (bbox[2:] - bbox[:2]).min() < MIN_SIDE:
-        raise UnreadableFileError(
-            f"{row.origin}: box is less than {MIN_SIDE:g} pixels wide or high: {bbox.tolist()}"
-        )
+    if (bbox[2:] < bbox[:2]).any():
+        raise UnreadableFileError(f"{row.origin}: box ends before it begins: {bbox.tolist()}")
     return GivenBox(bbox, score, row.origin)
 
 
@@ -145,7 +146,10 @@ def _read_csv(path: Path) -> Iterator[_Row]:
             reader = csv.DictReader(file)
             missing = set(_CSV_COLUMNS) - set(reader.fieldnames or ())
             if missing:
-                raise UnreadableFileError(f"box file lacks {', '.join(sorted(missing))}: {path}")
+                raise UnreadableFileError(
+                    f"box file lacks {', '.join(sorted(missing))}: {path}",
+                    hint=f"Begin it with the line {','.join(_CSV_COLUMNS)}, or add ',score'.",
+                )
             for row in reader:
                 numbers = [row[column] for column in _CSV_COLUMNS[1:]]
                 origin = f"{path}, line {reader.line_num}"
@@ -157,7 +161,10 @@ def _read_csv(path: Path) -> Iterator[_Row]:
 def _read_json(path: Path) -> Iterator[_Row]:
     entries = read_json(path)
     if not isinstance(entries, list):
-        raise UnreadableFileError(f"box file is no list of boxes: {path}")
+        raise UnreadableFileError(
+            f"box file is no list of boxes: {path}",
+            hint="Write COCO's results: a list of objects with image_id, bbox and score.",
+        )
     for index, entry in enumerate(entries):
         origin = f"{path}, entry {index}"
         if not isinstance(entry, dict) or not {"file_name", "image_id"} & set(entry):

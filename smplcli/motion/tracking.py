@@ -2,16 +2,17 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from math import floor
 
 import numpy as np
 
 from smplcli.types import Floats, Ints
 
 MAX_GAP_SECONDS = 1.0
-"""A person who is not seen for longer is somebody else."""
+"""A person who is not seen for longer is somebody else..."""
 
-MIN_GAP_FRAMES = 3
-"""A person may be missed in as many frames less one, whatever the rate."""
+SLOW_GAP_FRAMES, SLOW_GAP_SECONDS = 3, 3.0
+"""...but after so many frames, if they are no longer than this: a slow rate survives a miss."""
 
 NEAR = 0.35
 """Mean distance of the joints of two findings that can be one person, over the size of both."""
@@ -79,7 +80,7 @@ def link_people(
     """
     track_of = np.full(len(frames), -1)
     tracks: list[_Track] = []
-    num_tracks, max_gap = 0, max(MIN_GAP_FRAMES, round(MAX_GAP_SECONDS * fps))
+    num_tracks, max_gap = 0, _max_gap(fps)
     shot_starts, last = sorted(cuts), -1
     order = np.argsort(frames, kind="stable")
     numbers, first = np.unique(frames[order], return_index=True)
@@ -100,6 +101,12 @@ def link_people(
                 num_tracks += 1
         last = frame
     return track_of
+
+
+def _max_gap(fps: float) -> int:
+    """Frames from one in which a person is seen to the next, at most."""
+    slow = min(SLOW_GAP_FRAMES, floor(SLOW_GAP_SECONDS * fps))
+    return max(slow, round(MAX_GAP_SECONDS * fps))
 
 
 def _best_pairs(cost: Floats) -> dict[int, int]:

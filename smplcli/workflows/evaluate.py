@@ -16,7 +16,7 @@ from smplcli.evaluation.ranks import Rank, joined
 from smplcli.evaluation.reports import PER_SAMPLE_FILE, write_per_sample_csv
 from smplcli.evaluation.scoring import RawErrors, SampleErrors, finish, measure_batches
 from smplcli.files import sha256_of, write_json
-from smplcli.paths import refuse_existing
+from smplcli.paths import refuse_existing, takes_texts
 from smplcli.workflows.evaluation_ground import Ground, open_ground, posers_of, without_camera
 from smplcli.workflows.evaluation_report import (
     Evaluation,
@@ -54,6 +54,7 @@ SELF_TEST_LIMIT = 1e-6
 """Millimetres, degrees and the like that the truth may seem to be off from itself."""
 
 
+@takes_texts
 def evaluate(
     target: Path | None,
     data: Path,

@@ -1,6 +1,7 @@
 """Who is in a picture: people who are detected, or given by boxes."""
 
 from collections.abc import Callable, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Protocol
 
@@ -64,7 +65,16 @@ def detector_precision(name: str, precision: Precision, device: torch.device) ->
 
 
 class BadBoxError(Exception):
-    """A given box is not in its picture."""
+    """A given box does not show anybody.
+
+    Args:
+        message: Which, and why.
+        others: The people in the other boxes of the picture.
+    """
+
+    def __init__(self, message: str, others: list[Detection]) -> None:
+        super().__init__(message)
+        self.others = others
 
 
 def choose_finder(
@@ -93,18 +103,17 @@ def choose_finder(
         return [person_in_box(bbox, 1.0, detector.detect(image))]
 
     def take_given(index: int, image: Pixels) -> list[Detection]:
-        given = assigned[index]
-        _check_visible(given, image)
-        found = detector.detect(image) if given else []
-        return [person_in_box(box.bbox, box.score, found) for box in given]
+        given, (height, width) = assigned[index], image.shape[:2]
+        is_shown = [is_visible(box.bbox, width, height) for box in given]
+        found = detector.detect(image) if any(is_shown) else []
+        shown = compress(given, is_shown)
+        people = [person_in_box(box.bbox, box.score, found) for box in shown]
+        if not all(is_shown):
+            bad = given[is_shown.index(False)]
+            problem = f"box is tiny or outside the picture ({width} x {height})"
+            raise BadBoxError(f"{bad.origin}: {problem}", people)
+        return people
 
     if whole_image:
         return take_whole
     return detect if boxes is None else take_given
-
-
-def _check_visible(given: Sequence[GivenBox], image: Pixels) -> None:
-    height, width = image.shape[:2]
-    for box in given:
-        if not is_visible(box.bbox, width, height):
-            raise BadBoxError(f"{box.origin}: box is outside the picture ({width} x {height})")

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -114,7 +115,7 @@ def _end_with(asker: int) -> None:
     def watch() -> None:
         while os.getppid() == asker:
             time.sleep(1)
-        os._exit(1)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     if os.getppid() == asker:
         Thread(target=watch, daemon=True).start()

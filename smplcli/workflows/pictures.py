@@ -298,17 +298,24 @@ def _stem(name: str) -> str:
     return path.stem
 
 
-def claim_outputs(outputs: Iterable[Path], inputs: Sequence[str]) -> None:
+def claim_outputs(
+    outputs: Iterable[Path], inputs: Sequence[str], folders: Iterable[Path] = ()
+) -> None:
     """Find out before the work whether its results can be written.
+
+    Args:
+        outputs: Files to write.
+        inputs: Files that are read.
+        folders: Where files are written whose names are not known yet.
 
     Raises:
         ConfigError: An output is one of the inputs, or a folder.
         ResourceError: A folder cannot be made or written in.
     """
     sources: set[Path] | None = None
-    folders: dict[Path, None] = {}
+    places = dict.fromkeys(folders)
     for path in outputs:
-        folders[path.parent] = None
+        places[path.parent] = None
         if not path.exists():
             continue  # which an input does
         if sources is None:
@@ -317,7 +324,7 @@ def claim_outputs(outputs: Iterable[Path], inputs: Sequence[str]) -> None:
             raise ConfigError(f"output is an input: {path}", hint="Choose another folder.")
         if path.is_dir():
             raise ConfigError(f"output is a folder: {path}", hint="Name a file.")
-    for folder in folders:
+    for folder in places:
         make_folder(folder)
         try:
             with TemporaryFile(dir=folder):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from smplcli.paths import takes_texts
 from smplcli.rendering.views import OverlayStyle
 from smplcli.videos import DEFAULT_FPS
 from smplcli.workflows.pictures import PictureInputs
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from smplcli.workflows.predict_report import PredictReport
 
 
+@takes_texts
 def predict(
     inputs: PictureInputs,
     out: Path | None = None,

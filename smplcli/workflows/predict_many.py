@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain, repeat
+from math import ceil
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -30,8 +31,9 @@ from smplcli.workflows.predict_outputs import (
     part_folder,
     refuse_unfinished,
 )
+from smplcli.workflows.predict_pipeline import block_size
 from smplcli.workflows.predict_report import PredictReport
-from smplcli.workflows.predict_run import drawn_now, run
+from smplcli.workflows.predict_run import chosen_pictures, drawn_now, run
 from smplcli.workflows.predict_settings import PredictSettings
 from smplcli.workflows.predict_task import Task, open_task, shared_file
 from smplcli.workflows.progress import Progress, Remarked, no_progress
@@ -46,6 +48,9 @@ IDLE_SECONDS = 60
 
 STOP_FILE = "stop"
 """Where it is, the processes stop."""
+
+STOP_SECONDS = 3
+"""Until those are killed that have not stopped; what they have done is kept all the same."""
 
 POLL_SECONDS = 0.2
 """Between two looks at how far the processes are."""
@@ -137,6 +142,8 @@ def run_task(task: Task, *, nproc: int) -> PredictReport:
     """Do a task in this process, or share it among several, unless it has been done."""
     if task.is_finished:
         return finished_report(task)
+    pictures, batch_size = chosen_pictures(task)
+    nproc = min(nproc, ceil(len(pictures) / block_size(batch_size)))  # others would have nothing
     if nproc > 1:
         return run_in_processes(task, nproc=nproc)
     with joined() as rank:
@@ -170,8 +177,8 @@ def run_in_processes(task: Task, *, nproc: int) -> PredictReport:
             ) from error
         finally:
             (team.folder / STOP_FILE).touch()  # those that are still at it see it
-            wait(futures)
-            executor.shutdown()
+            wait(futures, STOP_SECONDS)
+            executor.shutdown(kill_workers=True)
         return team.end(reports, no_progress)
 
 

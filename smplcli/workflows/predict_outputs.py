@@ -131,6 +131,11 @@ def part_folder(out: Path) -> Path:
     return out.with_name(out.name + PART_SUFFIX)
 
 
+def is_begun(out: Path | None) -> bool:
+    """Whether a run has begun to write a file, or has written it."""
+    return out is not None and (out.exists() or part_folder(out).exists())
+
+
 def refuse_unfinished(out: Path, *, resume: bool, overwrite: bool) -> None:
     """Keep what an interrupted run has done from being lost by oversight.
 

@@ -130,12 +130,10 @@ class Pipeline(NamedTuple):
             with self.clock.stage("decode"):
                 image = self.pictures.read(index)
             with self.clock.stage("detect"):
-                people = self.find(index, image)
+                people, fault = self._find(index, image)
             lens = self.lenses.of(imgname, (image.shape[1], image.shape[0])) if people else None
         except (UnreadableFileError, MissingFileError) as error:
             return Looked(position, Status(imgname, UNREADABLE, error.message), [], None)
-        except BadBoxError as error:
-            return Looked(position, Status(imgname, BAD_BOX, str(error)), [], None)
         with self.clock.stage("crop"):
             subjects = [
                 self.estimator.cut_out(
@@ -144,8 +142,16 @@ class Pipeline(NamedTuple):
                 for number, person in enumerate(people)
             ]
         is_kept = bool(subjects) and self._is_drawn(position) and self.room.take(image.nbytes)
-        status = Status(imgname, OK if people else NO_PERSON)
+        nobody = BAD_BOX if fault else NO_PERSON
+        status = Status(imgname, OK if people else nobody, fault)
         return Looked(position, status, subjects, image if is_kept else None)
+
+    def _find(self, index: int, image: Pixels) -> tuple[list[Detection], str]:
+        """The people of a picture, and what is wrong with a given box."""
+        try:
+            return self.find(index, image), ""
+        except BadBoxError as error:
+            return error.others, str(error)
 
     def estimate(self, group: Sequence[Looked]) -> list[Estimated]:
         """Estimate the bodies of the people in some pictures."""

@@ -72,7 +72,7 @@ class PredictReport:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every picture could be looked at."""
+        """Whether every picture could be looked at, and every box of it."""
         return not self.failed
 
     def to_dict(self) -> dict[str, Any]:

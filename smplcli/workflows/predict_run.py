@@ -64,7 +64,8 @@ def run(task: Task) -> PredictReport:
     )
     estimator = open_estimator(settings, task.clock)
     sources = [*names, *pictures.clips] if pictures.clips else names
-    claim_outputs(task.outputs.paths(own), sources)
+    folders = () if settings.shard else task.outputs.folders()
+    claim_outputs(task.outputs.paths(own), sources, folders)
     pipeline = Pipeline(
         pictures=pictures,
         chosen=chosen,
@@ -101,7 +102,8 @@ def _run(pipeline: Pipeline, task: Task) -> PredictReport:
     plan = plan_of(pipeline, settings)
     finish = _finish_of(pipeline, task.outputs, settings)
     job = plan | settings.drawn() | {"shard": settings.shard and str(settings.shard)}
-    with open_spool(task.out, job, pipeline.record, resume=conduct.resume) as spool:
+    draws = bool(task.outputs.drawings or task.outputs.meshes)
+    with open_spool(task.out, job, pipeline.record, resume=conduct.resume, draws=draws) as spool:
         num_resumed = spool.num_pictures
         threads = work(pipeline, spool, conduct.progress)
         num_placed = int(np.count_nonzero(spool.people()["is_placed"]))

@@ -11,6 +11,7 @@ from smplcli.workflows.pictures import PictureInputs, Pictures, open_pictures
 from smplcli.workflows.predict_outputs import (
     Conduct,
     Outputs,
+    is_begun,
     name_files,
     name_outputs,
     refuse_outputs,
@@ -61,6 +62,8 @@ def open_task(
     with clock.stage("list"):
         pictures = open_pictures(inputs, recursive=settings.recursive, every=settings.every)
     outputs = name_outputs(pictures.names, out, settings)
+    # Where nothing was begun, nothing that is there is this run's.
+    conduct = conduct._replace(resume=conduct.resume and is_begun(out))
     # What a shard draws depends on the device, which only torch knows.
     refuse_outputs(outputs, conduct, () if settings.shard else None)
     boxes, num_unused = None, 0

@@ -88,7 +88,8 @@ def counted(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     failed: list[Status] = []
     for start in range(0, len(status), ROWS_AT_ONCE):
         some = slice(start, start + ROWS_AT_ONCE)
-        is_bad = (status[some] != OK) & (status[some] != NO_PERSON)
+        # Some boxes of a picture may be bad though others are good.
+        is_bad = ~np.isin(status[some], (OK, NO_PERSON)) | (arrays["status_detail"][some] != "")
         failed += [
             Status(*(str(arrays[name][row]) for name in STATUS_FIELDS))
             for row in (start + np.flatnonzero(is_bad)).tolist()

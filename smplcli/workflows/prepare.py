@@ -18,6 +18,7 @@ from smplcli.datasets.shards import COMPRESSED, code_crop, join_crops, pack_labe
 from smplcli.errors import MissingFileError, UnreadableFileError
 from smplcli.files import write_npz
 from smplcli.images import read_reduced
+from smplcli.paths import takes_texts
 from smplcli.types import Pixels
 from smplcli.workflows.parallel import Backend, run_tasks
 from smplcli.workflows.prepare_report import (
@@ -57,6 +58,7 @@ class _Listed(NamedTuple):
     """Hash of them."""
 
 
+@takes_texts
 def prepare(
     source: Source,
     root: Path,

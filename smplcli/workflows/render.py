@@ -22,6 +22,7 @@ from smplcli.datasets.schema import CONTEXT, CROP_SIZE, PART_SIZE, SHARD_SIZE
 from smplcli.datasets.shards import FORMAT, write_shard
 from smplcli.errors import MissingFileError
 from smplcli.files import read_npz, sha256_of
+from smplcli.paths import takes_texts
 from smplcli.workflows.parallel import run_tasks
 from smplcli.workflows.prepared_folder import claim, finish, size_of
 from smplcli.workflows.progress import Progress, no_progress
@@ -78,6 +79,7 @@ class _Supplies:
     """Everything that decides what the data set holds."""
 
 
+@takes_texts
 def render(
     out: Path,
     *,

@@ -6,6 +6,7 @@ from pathlib import Path
 from smplcli.datasets.sequences import data_source
 from smplcli.errors import ConfigError
 from smplcli.evaluation.inference import KeypointSource
+from smplcli.paths import takes_texts
 from smplcli.submission.filling import Fill
 from smplcli.workflows.progress import Progress, no_progress
 from smplcli.workflows.submission_report import FormatName, SubmissionReport
@@ -23,6 +24,7 @@ PICTURE_FORMATS = ("emdb", "agora")
 """Formats that predictions alone make, without a prepared data set."""
 
 
+@takes_texts
 def submit(
     target: Path,
     data: Path | None,

@@ -24,7 +24,7 @@ from smplcli.errors import ConfigError
 from smplcli.files import atomic_write, sha256_of
 from smplcli.models.network import Network, build_network, upright_pose
 from smplcli.models.weights import load_network, save_network
-from smplcli.paths import make_folder
+from smplcli.paths import make_folder, takes_texts
 from smplcli.rotations import aa_to_rotmat, rotmat_to_rot6d
 from smplcli.training.checkpoints import adopt, read_checkpoint, sweep
 from smplcli.training.config import Precision, Recipe, read_recipe, recipe_to_toml
@@ -82,6 +82,7 @@ class TrainReport:
         return {**asdict(self), "run_dir": str(self.run_dir), "checkpoint": str(self.checkpoint)}
 
 
+@takes_texts
 def train(
     data: Path | Sequence[Path],
     run_dir: Path,

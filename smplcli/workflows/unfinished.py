@@ -24,7 +24,12 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def open_spool(
-    out: Path | None, plan: Mapping[str, Any], record: np.dtype[Any], *, resume: bool
+    out: Path | None,
+    plan: Mapping[str, Any],
+    record: np.dtype[Any],
+    *,
+    resume: bool,
+    draws: bool = False,
 ) -> Iterator[Spool]:
     """Rows on disk, beside the file that they are for, which go when the block has ended.
 
@@ -35,6 +40,7 @@ def open_spool(
         plan: Everything that the rows depend on, JSON-like.
         record: Of a person.
         resume: Whether to go on where an interrupted run stopped; without one, begin.
+        draws: Whether files are written elsewhere too, which may be there before any rows.
 
     Raises:
         ConfigError: The interrupted run had another plan.
@@ -49,7 +55,7 @@ def open_spool(
         try:
             yield spool
         except BaseException:
-            if not spool.num_pictures:
+            if not (spool.num_pictures or draws):
                 shutil.rmtree(folder, ignore_errors=True)
             raise
         shutil.rmtree(folder, ignore_errors=True)

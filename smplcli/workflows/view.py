@@ -15,7 +15,7 @@ from smplcli.body.layer import BodyLayer
 from smplcli.errors import ConfigError, MissingFileError, UnreadableFileError
 from smplcli.files import atomic_write
 from smplcli.images import encode_jpeg, read_image
-from smplcli.paths import refuse_existing
+from smplcli.paths import check_folder, refuse_existing, takes_texts
 from smplcli.rendering.overlay import PALETTE
 from smplcli.rendering.viewer import Figure, Scene, view_page
 from smplcli.types import Pixels
@@ -99,6 +99,7 @@ class _Photos:
         return reader.read(frame[1])
 
 
+@takes_texts
 def view(
     predictions: Path,
     out: Path,
@@ -130,6 +131,7 @@ def view(
     if out.suffix.lower() not in OUT_SUFFIXES:
         raise ConfigError(f"a page is written as {OUT_SUFFIXES[0]}, not: {out}")
     refuse_existing(out, overwrite=overwrite)
+    check_folder(out.parent)
     people, model = read_people(predictions), load_body(body)
     check_body(people, model, predictions)
     layer, selection = BodyLayer(model), _select(people)

@@ -51,6 +51,7 @@ app({[*command.split(), "--help"]}, standalone_mode=False); print(*sys.modules)"
         (["empty"], "error: no pictures ("),
         ([".", "--shard", "5/3"], "error: shard must be 1/N to N/N, got 5/3"),
         ([".", "--out", "preds"], "error: predictions are written as .npz, not: preds"),
+        (["p.jpg", "--out", f"{'x' * 300}.npz"], "error: File name too long: xxx"),
         (["p.jpg", "--out", "p.jpg/x.npz"], "in folder: p.jpg: p.jpg is a file"),
         (["p.jpg", "--overlay", "p.jpg/x"], "in folder: p.jpg/x: p.jpg is a file"),
         (["p.jpg", "--boxes", "no.csv"], "error: box file not found: no.csv"),

@@ -58,8 +58,7 @@ def test_scores_may_be_left_out(tmp_path):
     [
         ("a.jpg,0,0,nan,9", "finite"),
         ("a.jpg,0,0,inf,9", "finite"),
-        ("a.jpg,0,0,1,9", "less than 2 pixels"),
-        ("a.jpg,9,9,0,0", "less than 2 pixels"),
+        ("a.jpg,9,9,0,0", "box ends before it begins"),
         ("a.jpg,0,0,left,9", "not numbers"),
         ("a.jpg,0,0", "not numbers"),
     ],
@@ -101,7 +100,7 @@ def test_a_bad_entry_of_a_json_is_named(tmp_path, entry):
         {"imgname": ["a.jpg"], "bbox": np.zeros((1, 5))},
         {"imgname": ["a.jpg"], "bbox": np.zeros((1, 4), complex)},
         {"imgname": [], "bbox": np.zeros((0, 4))},
-        {"imgname": ["a.jpg"], "bbox": np.zeros((1, 4))},
+        {"imgname": ["a.jpg"], "bbox": np.full((1, 4), np.nan)},
     ],
 )
 def test_a_bad_npz_is_refused(tmp_path, arrays):

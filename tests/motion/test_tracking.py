@@ -86,6 +86,15 @@ def test_a_slow_rate_still_survives_a_missed_frame():
     assert set(link_people(frames, bbox, joints, fps=1.0).tolist()) == {0}
 
 
+@pytest.mark.parametrize(("seconds", "num_tracks"), [(2, 1), (4, 9), (20, 9)])
+def test_frames_far_apart_in_time_link_nobody(seconds, num_tracks):
+    frames, bbox, joints, _ = sightings([walk((100, 300), (150, 300), 9)])
+
+    tracks = link_people(frames, bbox, joints, fps=1 / seconds)
+
+    assert len(set(tracks.tolist())) == num_tracks
+
+
 def test_somebody_elsewhere_in_the_next_shot_is_somebody_new():
     path = np.concatenate([walk((100, 300), (120, 300), 20), walk((500, 300), (480, 300), 20)])
     frames, bbox, joints, _ = sightings([path])

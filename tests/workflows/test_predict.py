@@ -250,8 +250,21 @@ def test_a_box_outside_its_picture_spoils_that_picture_only(photos, network, tmp
     assert not report.is_complete
 
 
+@pytest.mark.parametrize("bad", ["600,0,700,90", "5,0,5,90", "20,20,21.5,90"])
+def test_a_bad_box_costs_nobody_else_in_the_picture(photos, network, tmp_path, bad):
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text(f"imgname,x1,y1,x2,y2\np1.png,{bad}\np1.png,9,9,99,99\n")
+
+    report = predict([photos / "p1.png"], network=network, boxes=boxes)
+
+    assert report.arrays["bbox"].tolist() == [[9, 9, 99, 99]]
+    assert report.arrays["status"].tolist() == ["ok"]
+    assert "boxes.csv, line 2" in report.failed[0].detail
+    assert not report.is_complete
+
+
 def test_bad_boxes_stop_everything_before_the_work(photos, network, tmp_path):
-    (tmp_path / "boxes.csv").write_text("imgname,x1,y1,x2,y2\np1.png,5,0,5,90\n")
+    (tmp_path / "boxes.csv").write_text("imgname,x1,y1,x2,y2\np1.png,5,0,4,90\n")
 
     with pytest.raises(UnreadableFileError, match="line 2"):
         predict([photos], tmp_path / "p.npz", network=network, boxes=tmp_path / "boxes.csv")
@@ -381,3 +394,14 @@ def test_paths_and_arrays_do_not_mix(network):
 def test_a_table_needs_a_file_to_be_beside(photos, network):
     with pytest.raises(ConfigError, match="no file"):
         predict([photos], network=network, table_format="csv")
+
+
+def test_paths_may_be_texts(photos, network, tmp_path):
+    out = tmp_path / "p.npz"
+
+    report = predict(
+        str(photos / "p1.png"), str(out), network=str(network), average=[str(network)]
+    )
+
+    assert report.out == out
+    assert out.is_file()

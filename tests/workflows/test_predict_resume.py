@@ -18,9 +18,10 @@ from smplcli.models.config import ModelConfig
 from smplcli.models.network import build_network
 from smplcli.models.weights import save_network
 from smplcli.workflows.predict import predict
+from smplcli.workflows.predict_outputs import part_folder
 from smplcli.workflows.shards import Shard
-from smplcli.workflows.spool import DETAILS_FILE, PEOPLE_FILE, PICTURES_FILE
-from smplcli.workflows.unfinished import PLAN_FILE
+from smplcli.workflows.spool import DETAILS_FILE, PEOPLE_FILE, PICTURES_FILE, person_record
+from smplcli.workflows.unfinished import PLAN_FILE, open_spool
 
 TINY = ModelConfig(
     backbone="resnet18", head="baseline", input_size=64, channels=8, hidden=8, keypoints=8
@@ -218,3 +219,38 @@ def test_vertices_are_left_out_unless_asked_for(folder, tmp_path):
     # The regressor is made for bodies at rest.
     regressed = load_body().joint_regressor @ arrays["vertices"][0]
     assert regressed == pytest.approx(arrays["joints3d"][0], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("p.csv", {"table_format": "csv"}),
+        ("drawn/1.jpg", {"overlay_dir": "drawn"}),
+        ("drawn/1.obj", {"mesh_dir": "drawn", "mesh_format": "obj"}),
+        ("drawn/any.bvh", {"bvh_dir": "drawn"}),
+    ],
+)
+def test_resuming_what_was_never_begun_replaces_nothing(folder, tmp_path, name, options):
+    (tmp_path / "drawn").mkdir()
+    (tmp_path / name).write_text("mine")
+    places = {key: tmp_path / x if key.endswith("dir") else x for key, x in options.items()}
+
+    with pytest.raises(OutputExistsError):
+        run(folder, tmp_path / "p.npz", resume=True, **places)
+
+    assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("draws", [False, True])
+def test_a_run_that_fails_at_once_leaves_something_to_resume_only_if_it_may_have_drawn(
+    tmp_path, draws
+):
+    out = tmp_path / "p.npz"
+
+    with (
+        pytest.raises(ZeroDivisionError),
+        open_spool(out, {}, person_record(), resume=False, draws=draws),
+    ):
+        raise ZeroDivisionError
+
+    assert part_folder(out).exists() == draws

@@ -204,6 +204,14 @@ def test_processes_share_the_work_and_give_the_same_file(folder, whole, tmp_path
     assert sorted(x.name for x in tmp_path.iterdir()) == ["drawn", "p.csv", "p.npz"]
 
 
+def test_no_more_processes_begin_than_have_something_to_do(folder, tmp_path):
+    imgs = [folder / "imgs" / f"p{number}.png" for number in PEOPLE]
+
+    report = predict(imgs, tmp_path / "p.npz", network=folder / "0.safetensors", nproc=12)
+
+    assert report.threads == torch.get_num_threads()
+
+
 def test_two_runs_do_not_write_the_same_file_at_once(folder, tmp_path):
     out = tmp_path / "p.npz"
 
