@@ -64,6 +64,9 @@ OUT = Path("preds.npz")
 MERGING = {"inputs", "merge", "out", "table", "body", "overwrite", "as_json"}
 """Parameters that mean something where shards are merged."""
 
+NEEDED = {"overlay_style": "overlay", "mesh_format": "mesh"}
+"""Parameters that mean nothing without another."""
+
 
 def predict(
     ctx: typer.Context,
@@ -112,8 +115,8 @@ def predict(
     from smplcli.workflows.shards import parse_shard
 
     body = body or find_project().settings.body.path
+    _refuse_unused(ctx)
     if merge:
-        _refuse_unused(ctx)
         _merge(inputs, out or OUT, table, body, overwrite=overwrite, as_json=as_json)
         return
     part = parse_shard(shard) if shard else None
@@ -162,11 +165,19 @@ def predict(
 
 
 def _refuse_unused(ctx: typer.Context) -> None:
-    """Say of options that they make no difference to a merger, rather than ignore them."""
+    """Say of options that they make no difference, rather than ignore them."""
     for param in ctx.command.params:
-        source = ctx.get_parameter_source(param.name or "")
-        if source and source.name == "COMMANDLINE" and param.name not in MERGING:
+        name = param.name or ""
+        source = ctx.get_parameter_source(name)
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        if ctx.params["merge"] and name not in MERGING:
             raise ConfigError(f"--merge and {param.opts[0]} exclude each other")
+        if name in NEEDED and ctx.params[NEEDED[name]] is None:
+            raise ConfigError(
+                f"{param.opts[0]} makes no difference without --{NEEDED[name]}",
+                hint=f"Add --{NEEDED[name]} DIR, or leave it out.",
+            )
 
 
 def _merge(

@@ -61,6 +61,8 @@ app({[*command.split(), "--help"]}, standalone_mode=False); print(*sys.modules)"
         (["p.jpg", "--body", "no.pkl"], "error: body model not found: no.pkl"),
         (["p.jpg", "--detector", "yolo"], "error: unknown detector: yolo"),
         (["p.jpg", "--shard", "1/2", "--nproc", "2"], "error: a shard is for one process"),
+        (["p.jpg", "--mesh-format", "ply"], "error: --mesh-format makes no difference without"),
+        (["p.jpg", "--overlay-style", "mesh"], "error: --overlay-style makes no difference"),
     ],
 )
 def test_mistakes_in_arguments_of_predict_are_found_before_torch_is_imported(
