@@ -1,4 +1,4 @@
-"""Files and folders that have to be there, or must not, before any work begins."""
+"""Paths given as texts; files and folders that have to be there, or must not, before any work."""
 
 import os
 from collections.abc import Callable
