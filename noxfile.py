@@ -54,8 +54,8 @@ def types(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", requires=["environment"])
 def tests(session: nox.Session) -> None:
-    """Run the tests."""
-    run_shared(session, "pytest", *session.posargs)
+    """Run the tests, two files at a time."""
+    run_shared(session, "pytest", "-n", "2", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session(venv_backend="none", requires=["environment"], default=False)
