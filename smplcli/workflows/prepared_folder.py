@@ -43,30 +43,36 @@ def claim(out: Path, plan: Mapping[str, Any], *, overwrite: bool) -> Iterator[No
     with locked(out):
         if overwrite:
             names = (MANIFEST_FILE, PLAN_FILE, ERRORS_FILE)
-            _remove([*(out / name for name in names), *out.glob("*-[0-9]*.npz")])
+            _remove([*(out / name for name in names), *_shards_in(out)])
         if (out / MANIFEST_FILE).exists():
             raise OutputExistsError(
                 f"data set exists: {out}", hint="Choose another folder or pass --overwrite."
             )
         if (out / PLAN_FILE).exists():
-            _remove(out / name for name in _outdated(out, plan))
+            _remove(_outdated(out, plan))
         _remove(out.glob(f"{TEMPORARY_PREFIX}*"))
         write_json(out / PLAN_FILE, plan)
         yield
 
 
-def _outdated(out: Path, plan: Mapping[str, Any]) -> list[str]:
-    """Names of an unfinished run's shards that a plan has otherwise."""
+def _shards_in(out: Path) -> Iterable[Path]:
+    return out.glob("*-[0-9]*.npz")
+
+
+def _outdated(out: Path, plan: Mapping[str, Any]) -> list[Path]:
+    """An unfinished run's shards that a plan has otherwise, whatever names its file has."""
     found = read_json(out / PLAN_FILE)
     if found == plan:
         return []
-    is_mended = isinstance(found, dict) and (out / ERRORS_FILE).exists()
+    is_plan = isinstance(found, dict) and isinstance(found.get(SHARDS), dict)
+    is_mended = is_plan and (out / ERRORS_FILE).exists()
     if not is_mended or {**found, SHARDS: None} != {**plan, SHARDS: None}:
         raise ConfigError(
             f"folder holds the beginning of another data set: {out}",
             hint="Repeat its options, choose another folder or pass --overwrite.",
         )
-    return [name for name, labels in found[SHARDS].items() if plan[SHARDS].get(name) != labels]
+    before, now = found[SHARDS], plan[SHARDS]
+    return [path for path in _shards_in(out) if before.get(path.name) != now.get(path.name)]
 
 
 def _remove(paths: Iterable[Path]) -> None:

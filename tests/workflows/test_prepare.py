@@ -224,6 +224,20 @@ def test_too_many_failures_leave_no_data_set_but_what_was_sound(raw, tmp_path):
     assert hashes(out) == hashes(tmp_path / "undisturbed")
 
 
+def test_a_plan_that_names_files_elsewhere_removes_none_of_them(raw, tmp_path):
+    out, mine = tmp_path / "out", tmp_path / "mine-0.npz"
+    mine.touch()
+    break_truncated(raw)
+    prepare_raw(raw, out)
+    plan = json.loads((out / "plan.json").read_text())
+    plan["shards"]["../mine-0.npz"] = "0"
+    write_json(out / "plan.json", plan)
+
+    prepare_raw(raw, out)
+
+    assert mine.exists()
+
+
 @pytest.mark.parametrize(("name", "num_kept"), [("5.jpg", 2), ("2.jpg", 1), ("0.jpg", 0)])
 def test_a_picture_that_is_found_again_costs_the_shards_from_there_on(
     raw, tmp_path, name, num_kept
