@@ -1,5 +1,18 @@
-"""`python -m smplcli`."""
+"""`python -m smplcli`, and the command `smplcli`."""
 
-from smplcli.cli import main
+import signal
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line, which takes a tenth of a second to import."""
+    try:
+        from smplcli.cli import app  # noqa: PLC0415 - for Ctrl-C while it is imported
+
+        app(prog_name="smplcli")
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+if __name__ == "__main__":
+    main()

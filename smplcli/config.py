@@ -19,7 +19,9 @@ SETTINGS_FILE = "smplcli.toml"
 class Section(BaseModel):
     """A table of a TOML file: no key that is not listed, no value of another type."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class BodySettings(Section):

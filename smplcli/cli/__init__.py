@@ -80,8 +80,3 @@ def root(
 
         typer.echo(ctx.get_help())
         print_status()
-
-
-def main() -> None:
-    """Run the command line."""
-    app(prog_name="smplcli")

@@ -58,6 +58,8 @@ def seconds(text: str) -> float:
     try:
         if ":" in text:
             parts = [int(part) for part in clock.split(":")]
+            if any(not 0 <= part < 60 for part in parts[1:]):
+                raise _no_duration(text)
             hours, minutes, rest = [0] * (3 - len(parts)) + parts
             total = 86400.0 * int(days if dash else 0) + 3600 * hours + 60 * minutes + rest
         elif unit in UNITS:

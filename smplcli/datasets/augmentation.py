@@ -14,7 +14,9 @@ from smplcli.types import Floats, Pixels
 class AugmentationConfig(BaseModel):
     """How far training samples stray from what was photographed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     mirror: float = Field(default=0.5, ge=0, le=1)
     """Share of mirrored samples."""

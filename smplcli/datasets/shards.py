@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -90,7 +91,9 @@ class PreparedSplit:
         return int(self._starts[-1])
 
     def __getitem__(self, index: int) -> PreparedSample:
-        return unpack_sample(*self._find(index))
+        arrays, row = self._find(index)
+        with self._named(index):
+            return unpack_sample(arrays, row)
 
     def labels(self, index: int) -> PreparedSample:
         """One sample without its crop: ``image`` is empty."""
@@ -98,7 +101,22 @@ class PreparedSplit:
 
     def crop_window(self, index: int, window: Window) -> tuple[Pixels, tuple[int, int]]:
         """Part of a crop, and where its first pixel is, as from `read_crop`."""
-        return read_crop(*self._find(index), window)
+        arrays, row = self._find(index)
+        with self._named(index):
+            return read_crop(arrays, row, window)
+
+    @contextmanager
+    def _named(self, index: int) -> Iterator[None]:
+        """Say of a damaged sample which shard it is in."""
+        try:
+            yield
+        except UnreadableFileError as error:
+            path = self._paths[bisect_right(self._starts, index) - 1]
+            raise UnreadableFileError(
+                f"{error.message}: {path}",
+                hint=f"'smplcli prepare --check {path.parent}' lists all damage; prepare the data "
+                "set again with --overwrite.",
+            ) from error
 
     def _find(self, index: int) -> tuple[Mapping[str, np.ndarray], int]:
         """The shard of a sample, and its row there."""
@@ -267,7 +285,7 @@ def read_crop(
     try:
         return decode_window(arrays[JPEG_BYTES][start:stop], window)
     except UnreadableFileError as error:
-        raise UnreadableFileError(f"crop {row} of a shard is damaged") from error
+        raise UnreadableFileError(f"crop {row} is damaged") from error
 
 
 def write_shard(path: Path, samples: Sequence[PreparedSample]) -> None:

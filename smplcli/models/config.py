@@ -7,11 +7,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 STRIDES = (4, 8, 16, 32)
 """Pixels of the picture per pixel of each of the backbone's features, the finest first."""
 
+MOST_PIXELS, MOST_CHANNELS = 1024, 8192
+"""More than any useful network has: files of strangers say these numbers too."""
+
 
 class ModelConfig(BaseModel):
     """Shape of a network."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     backbone: str = "resnet50"
     """`resnet18`, `resnet34`, `resnet50` (torchvision) or the name of a timm network."""
@@ -19,10 +24,10 @@ class ModelConfig(BaseModel):
     head: Literal["part-attention", "baseline", "pare"] = "part-attention"
     """Part attention over two branches, perceptrons on pooled features, or PARE as published."""
 
-    input_size: int = Field(default=224, ge=64, multiple_of=32)
+    input_size: int = Field(default=224, ge=64, le=MOST_PIXELS, multiple_of=32)
     """Side of the square input, pixels."""
 
-    channels: int = Field(default=256, ge=8)
+    channels: int = Field(default=256, ge=8, le=MOST_CHANNELS)
     """Channels of each branch."""
 
     upsamplings: int = Field(default=3, ge=0, le=4)
@@ -34,16 +39,16 @@ class ModelConfig(BaseModel):
     laterals: bool = False
     """Whether each doubling adds the backbone's features of the same resolution."""
 
-    hidden: int = Field(default=256, ge=8)
+    hidden: int = Field(default=256, ge=8, le=MOST_CHANNELS)
     """Width of the hidden layer of every output perceptron."""
 
     joint_perceptrons: bool = True
     """Whether every joint has a perceptron of its own for its pose, or one does all joints."""
 
-    context: int = Field(default=0, ge=0)
+    context: int = Field(default=0, ge=0, le=MOST_CHANNELS)
     """Features of the whole person that every joint sees beside its own; 0 for none."""
 
-    keypoints: int = Field(default=0, ge=0)
+    keypoints: int = Field(default=0, ge=0, le=MOST_CHANNELS)
     """Width of the encoder of 2D keypoints; 0 for a network that looks at the image only."""
 
     finds_keypoints: bool = False

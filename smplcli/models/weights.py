@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from struct import Struct
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +16,9 @@ from smplcli.models.config import ModelConfig
 from smplcli.models.network import Network, build_network
 
 FORMAT = "smplcli-network-1"
+
+LENGTH, ALIGNMENT = Struct("<Q"), 8
+"""Of a safetensors header."""
 
 
 class LoadedNetwork(NamedTuple):
@@ -53,7 +57,36 @@ def save_network(
         "provenance": json.dumps(provenance, sort_keys=True),
     }
     with atomic_write(path) as file:
-        file.write(save(tensors, metadata=header))
+        file.write(_in_order(save(tensors, metadata=header)))
+
+
+def _in_order(data: bytes) -> bytes:
+    """The same file with its header in an order that does not change from run to run.
+
+    Source:
+        safetensors' format: 8 bytes say how long the header is, JSON padded with spaces.
+    """
+    start, end = LENGTH.size, LENGTH.size + LENGTH.unpack_from(data)[0]
+    header = json.dumps(json.loads(data[start:end]), sort_keys=True, separators=(",", ":"))
+    padded = header.encode()
+    padded += b" " * (-len(padded) % ALIGNMENT)
+    return LENGTH.pack(len(padded)) + padded + data[end:]
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """How the network of a weights file was made, as its header says.
+
+    Raises:
+        UnreadableFileError: It is no weights file of this tool, or a damaged one.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = json.loads((file.metadata() or {})["provenance"])
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise UnreadableFileError(f"not a weights file, or cut off: {path}") from error
+    if not isinstance(found, dict):
+        raise UnreadableFileError(f"damaged weights file: {path}")
+    return found
 
 
 def load_network(path: Path, *, device: str | torch.device = "cpu") -> LoadedNetwork:

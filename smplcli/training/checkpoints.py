@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -51,6 +51,10 @@ DAMAGED_SUFFIX = ".damaged"
 OWN_HASH = "state_sha256"
 """Hash of all else that a checkpoint says."""
 
+UNSTABLE_HINT = (
+    "Lower the learning rate. The same command goes on from the last checkpoint, if there is one."
+)
+
 
 def save_checkpoint(
     run_dir: Path,
@@ -76,7 +80,7 @@ def save_checkpoint(
         ResourceError: The disk is full, or may not be written; earlier checkpoints stay.
     """
     tensors = _tensors(state)
-    _refuse_non_finite(tensors, step)
+    refuse_non_finite(tensors.values(), step)
     folder = checkpoint_dir(run_dir, step)
     with _whole_folder(folder) as temporary:
         hashes = {}
@@ -126,10 +130,27 @@ def newest_facts(run_dir: Path) -> dict[str, Any] | None:
     """What the newest checkpoint that can be read says of its run; ``None`` without any."""
     for folder in checkpoints(run_dir):
         try:
-            return _read_facts(folder)
+            return read_facts(folder)
         except SmplCliError:
             continue
     return None
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What a checkpoint says of its run.
+
+    Raises:
+        MissingFileError: It is none.
+        UnreadableFileError: What it says is no JSON.
+        IntegrityError: It is not as it was written.
+    """
+    facts = read_json(folder / STATE_FILE)
+    if not isinstance(facts, dict) or not isinstance(facts.get("sha256"), dict):
+        raise IntegrityError(f"checkpoint has no hashes: {folder}")
+    rest = {name: value for name, value in facts.items() if name != OWN_HASH}
+    if facts.get(OWN_HASH) != _hash_of(rest):
+        raise IntegrityError(f"checkpoint file is damaged: {folder / STATE_FILE}")
+    return facts
 
 
 def read_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
@@ -140,7 +161,7 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, T
         UnreadableFileError: What it says of itself is no JSON.
         IntegrityError: A file is not as it was written.
     """
-    facts = _read_facts(folder)
+    facts = read_facts(folder)
     hashes = facts["sha256"]
     missing = set(TENSOR_FILES) - set(hashes)
     if missing:
@@ -189,7 +210,7 @@ def began_with(run_dir: Path, folder: Path) -> bool:
         IntegrityError: It is damaged.
     """
     record = run_dir / BEGUN_WITH_FILE
-    return record.is_file() and record.read_bytes() == _read_facts(folder)[OWN_HASH].encode()
+    return record.is_file() and record.read_bytes() == read_facts(folder)[OWN_HASH].encode()
 
 
 def load_weights(folder: Path, *, averaged: bool) -> dict[str, Tensor]:
@@ -205,7 +226,7 @@ def load_weights(folder: Path, *, averaged: bool) -> dict[str, Tensor]:
         IntegrityError: The file is not there, or not as it was written.
     """
     name = AVERAGED_FILE if averaged else MODEL_FILE
-    tensors = _read(folder / name, _read_facts(folder)["sha256"].get(name))
+    tensors = _read(folder / name, read_facts(folder)["sha256"].get(name))
     if not averaged:
         return tensors
     for kind in AVERAGES:
@@ -231,6 +252,20 @@ def restore(state: TrainingState, files: dict[str, dict[str, Tensor]], *, source
             f"checkpoint is of another network: {source}",
             hint="Keep the recipe's [model], or begin a new run with --resume never.",
         ) from error
+
+
+def refuse_non_finite(files: Iterable[Mapping[str, Tensor]], step: int) -> None:
+    """Make sure that numbers of a run are finite.
+
+    Raises:
+        UnstableTrainingError: Some are not.
+    """
+    for tensors in files:
+        for name, value in tensors.items():
+            if value.is_floating_point() and not value.isfinite().all():
+                raise UnstableTrainingError(
+                    f"weights are not finite after step {step}: {name}", hint=UNSTABLE_HINT
+                )
 
 
 def checkpoint_dir(run_dir: Path, step: int) -> Path:
@@ -295,16 +330,6 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _read_facts(folder: Path) -> dict[str, Any]:
-    facts = read_json(folder / STATE_FILE)
-    if not isinstance(facts, dict) or not isinstance(facts.get("sha256"), dict):
-        raise IntegrityError(f"checkpoint has no hashes: {folder}")
-    rest = {name: value for name, value in facts.items() if name != OWN_HASH}
-    if facts.get(OWN_HASH) != _hash_of(rest):
-        raise IntegrityError(f"checkpoint file is damaged: {folder / STATE_FILE}")
-    return facts
-
-
 def _hash_of(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -324,17 +349,6 @@ def _read(file: Path, digest: object) -> dict[str, Tensor]:
 
 def _step_of(folder: Path) -> int:
     return int(folder.name.removeprefix("step_"))
-
-
-def _refuse_non_finite(files: dict[str, dict[str, Tensor]], step: int) -> None:
-    for tensors in files.values():
-        for name, value in tensors.items():
-            if value.is_floating_point() and not value.isfinite().all():
-                raise UnstableTrainingError(
-                    f"weights are not finite after step {step}: {name}",
-                    hint="Run train again to go on from the last checkpoint; lower the learning "
-                    "rate if it happens again.",
-                )
 
 
 def _tensors(state: TrainingState) -> dict[str, dict[str, Tensor]]:

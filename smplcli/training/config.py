@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from smplcli.config import parse_toml
+from smplcli.config import Section, parse_toml
 from smplcli.datasets.augmentation import AugmentationConfig
 from smplcli.errors import ConfigError, MissingFileError
 from smplcli.models.config import ModelConfig
@@ -16,11 +16,7 @@ Precision = Literal["auto", "bf16", "fp32"]
 """Numbers that the network computes with in training."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class LossConfig(_Section):
+class LossConfig(Section):
     """Weight of each loss."""
 
     pose: float = Field(default=1.0, ge=0)
@@ -61,7 +57,7 @@ class LossConfig(_Section):
     """Pose and joints that the keypoint encoder guesses for poses without a picture."""
 
 
-class ScheduleConfig(_Section):
+class ScheduleConfig(Section):
     """How long, how fast."""
 
     steps: int = Field(default=1000, gt=0)
@@ -130,7 +126,7 @@ class ScheduleConfig(_Section):
         return (step - start) % self.swa_every == 0 or step == self.steps
 
 
-class ComputeConfig(_Section):
+class ComputeConfig(Section):
     """How a step is computed: the same training, but for rounding and speed."""
 
     precision: Precision = "auto"
@@ -145,7 +141,7 @@ class ComputeConfig(_Section):
     batch norms see one part at a time."""
 
 
-class ConductConfig(_Section):
+class ConductConfig(Section):
     """How a run is kept, and what it does when something goes wrong."""
 
     save_every: int | None = Field(default=None, gt=0)
@@ -159,7 +155,7 @@ class ConductConfig(_Section):
     the weights of the last checkpoint, at most 3 times; or stop."""
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """A training recipe."""
 
     model: ModelConfig = ModelConfig()
@@ -192,6 +188,11 @@ class Recipe(_Section):
 
     seed: int = Field(default=0, ge=0, lt=1 << 31)
     """Source of all chance."""
+
+    @property
+    def save_every(self) -> int:
+        """Steps between two checkpoints."""
+        return self.conduct.save_every or self.schedule.validate_every
 
     def for_samples(self, count: int) -> Self:
         """This recipe with `schedule.epochs` turned into steps over ``count`` samples."""

@@ -3,13 +3,17 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from math import isfinite
+from typing import Any, TypeVar
 
-from smplcli.errors import ResourceError, UnstableTrainingError
+from smplcli.errors import ResourceError, SmplCliError, UnstableTrainingError
 from smplcli.training.checkpoints import (
+    UNSTABLE_HINT,
+    checkpoint_dir,
     read_checkpoint,
+    refuse_non_finite,
     restore,
     save_checkpoint,
     sound_checkpoint,
@@ -93,11 +97,14 @@ class Training:
         run = self.run
         folder = run.ranks.agree(lambda: sound_checkpoint(run.run_dir))
         if folder is None:
+            if run.ranks.is_first:
+                self.log.rewind(0)
             return 0
         facts, files = read_checkpoint(folder)
-        restore(self.state, files, source=folder)
-        run.history = list(facts["history"]) if run.has_best() else []
+        run.history = list(facts["history"])
         run.skipped, run.rollbacks = list(facts["skipped"]), list(facts["rollbacks"])
+        self._regain_best()
+        restore(self.state, files, source=folder)
         step = int(facts["step"])
         if run.ranks.is_first:
             self.log.rewind(step)
@@ -108,6 +115,24 @@ class Training:
             self._validate(step)
             self._save(step)
         return step
+
+    def _regain_best(self) -> None:
+        """Where the best weights are lost, take them from their checkpoint, or look for others."""
+        run = self.run
+        if run.best is None or run.ranks.agree(run.has_best):
+            return
+        step, kind = run.best["step"], run.best["weights"]
+        folder = checkpoint_dir(run.run_dir, step)
+        try:
+            restore(self.state, read_checkpoint(folder)[1], source=folder)
+        except (SmplCliError, OSError):
+            logger.warning("best weights are lost, and so is their checkpoint: %s", folder)
+            run.history = []
+            return
+        logger.warning("best weights were lost, and are taken from their checkpoint: %s", folder)
+        if run.ranks.is_first:
+            with self.judge.wearing(kind) as network:
+                run.on_best(network, _public(run.best))
 
     def train(self, first: int) -> int:
         """Take the steps from ``first`` on, and return how many are taken at the end."""
@@ -159,21 +184,27 @@ class Training:
         return step == schedule.steps or step % schedule.validate_every == 0
 
     def _saves_at(self, step: int) -> bool:
-        every = self.run.recipe.conduct.save_every or self.run.recipe.schedule.validate_every
-        return step % every == 0
+        return step % self.run.recipe.save_every == 0
 
     def _validate(self, step: int) -> bool:
         """Measure all weights; false if there was a reason to stop before the end."""
         run = self.run
+        refuse_non_finite(
+            (self.state.network.state_dict(), self.state.averages.state_dict()), step
+        )
         try:
             verdict = self.judge.judge(self._unless_stopped)
         except _StoppedError:
             return False
         best = verdict.best
         errors = verdict.errors[best]
+        if not isfinite(errors["pa_mpjpe"]):
+            raise UnstableTrainingError(
+                f"validation errors are not finite after step {step}", hint=UNSTABLE_HINT
+            )
         run.history.append({"step": step, "weights": best, **errors})
         if run.ranks.is_first:
-            facts = {"step": step, "weights": best, "validation": errors}
+            facts = _public(run.history[-1])
             self.log.write({**facts, "by_weights": verdict.errors})
             remark = ", the best so far" if run.best_step == step else ""
             values = (step, best, errors["pa_mpjpe"], remark)
@@ -271,6 +302,12 @@ class Training:
             return False
         restore(self.state, read_checkpoint(folder)[1], source=folder)
         return True
+
+
+def _public(validation: Mapping[str, Any]) -> dict[str, Any]:
+    """What the log and the best weights say of a validation in a run's history."""
+    errors = {name: validation[name] for name in validation if name not in ("step", "weights")}
+    return {"step": validation["step"], "weights": validation["weights"], "validation": errors}
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -63,7 +63,9 @@ def check_samples(split: PreparedSplit | JoinedSplits) -> None:
             for row in spread.round().int().tolist():
                 try:
                     part[rows[row]]
-                except (SmplCliError, ValueError, OSError) as error:
+                except SmplCliError as error:
+                    failures.append(error.message)
+                except (ValueError, OSError) as error:
                     failures.append(f"{path}, sample {row}: {error}")
     if failures:
         shown = failures[:MOST_NAMED]

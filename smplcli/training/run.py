@@ -48,7 +48,7 @@ class Run:
     ``weights`` that it wears, and their errors in ``validation``."""
 
     has_best: Callable[[], bool]
-    """Whether what ``on_best`` wrote is still there; if not, another best is looked for."""
+    """Whether what ``on_best`` wrote is still there."""
 
     facts: dict[str, Any]
     """What checkpoints say of the run: recipe, data, versions; JSON-like."""
@@ -77,10 +77,14 @@ class Run:
     """Steps from which the run went back to the weights of a checkpoint."""
 
     @property
+    def best(self) -> dict[str, Any] | None:
+        """The best validation; ``None`` before the first."""
+        return min(self.history, key=lambda entry: entry["pa_mpjpe"], default=None)
+
+    @property
     def best_step(self) -> int | None:
-        """Step of the best validation; ``None`` before the first."""
-        best = min(self.history, key=lambda entry: entry["pa_mpjpe"], default=None)
-        return None if best is None else int(best["step"])
+        """Its step."""
+        return None if self.best is None else int(self.best["step"])
 
 
 class TrainingState(NamedTuple):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isnan
 from typing import NamedTuple
 
 import torch
@@ -23,8 +24,9 @@ class Verdict(NamedTuple):
 
     @property
     def best(self) -> WeightsKind:
-        """The weights with the least ``pa_mpjpe``."""
-        return min(self.errors, key=lambda kind: self.errors[kind]["pa_mpjpe"])
+        """The weights with the least ``pa_mpjpe`` that is a number."""
+        means = {kind: errors["pa_mpjpe"] for kind, errors in self.errors.items()}
+        return min(means, key=lambda kind: (isnan(means[kind]), means[kind]))
 
 
 class Judge:

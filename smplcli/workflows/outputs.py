@@ -5,13 +5,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from smplcli.errors import ConfigError, MissingFileError, OutputExistsError
-from smplcli.training.checkpoints import began_with, checkpoints
+from smplcli.training.checkpoints import LAST_FILE, began_with, checkpoints
 from smplcli.training.config import read_recipe
 from smplcli.training.resume import is_finished
 from smplcli.workflows.prepared_folder import PLAN_FILE
-from smplcli.workflows.project import EVALUATION_DIR, is_checkpoint, last_number, next_free
+from smplcli.workflows.project import (
+    CONFIG_FILE,
+    EVALUATION_DIR,
+    is_checkpoint,
+    last_number,
+    next_free,
+)
 from smplcli.workflows.submission_report import COURSE_FILE, DEMO_PREFIX, FormatName
-from smplcli.workflows.train import CONFIG_FILE
 
 SUBMISSION_NAMES: dict[FormatName, tuple[str, str, str]] = {
     "3dpw-challenge": ("3dpw", ".zip", ""),
@@ -143,14 +148,16 @@ def _is_newest(checkpoint: Path, run_dir: Path) -> bool:
 
 
 def unfinished_run(runs_dir: Path, recipe: str) -> Path | None:
-    """The last run of a recipe, if it has steps to take.
+    """The last run of a recipe, if it has steps to take, and its checkpoints are not gone.
 
     Raises:
         ConfigError: Its own copy of the recipe has mistakes.
     """
     name = Path(recipe).stem
     last = runs_dir / f"{name}-{last_number(runs_dir, name)}"
-    return last if (last / CONFIG_FILE).is_file() and not is_complete_run(last) else None
+    if not (last / CONFIG_FILE).is_file() or is_complete_run(last):
+        return None
+    return last if checkpoints(last) or not (last / LAST_FILE).exists() else None
 
 
 def is_complete_run(run_dir: Path) -> bool:
@@ -164,7 +171,7 @@ def is_complete_run(run_dir: Path) -> bool:
 
 def default_evaluation_dir(target: Path, split: str) -> Path | None:
     """Folder for an evaluation: in the run that a checkpoint belongs to, ``None`` without one."""
-    run_dir = target.parent
+    run_dir = target.absolute().parents[1] if is_checkpoint(target) else target.parent
     return next_free(run_dir / EVALUATION_DIR, split) if (run_dir / CONFIG_FILE).exists() else None
 
 

@@ -248,10 +248,12 @@ def evaluation_target(project: Project, given: Path | None = None) -> Path:
     """The checkpoint or predictions to judge: as given, else of the newest run.
 
     Raises:
+        ConfigError: It is something else that lies near them.
         MissingFileError: It does not exist, or nothing has been trained.
     """
     if given is None:
         return best_checkpoint(newest_run(project))
+    _refuse_neighbours(given)
     if given.is_dir():
         is_run = (given / BEST_FILE).is_file() or (given / CONFIG_FILE).is_file()
         if is_checkpoint(given) or (not is_run and any(given.rglob("*.npz"))):
@@ -260,6 +262,23 @@ def evaluation_target(project: Project, given: Path | None = None) -> Path:
     if not given.exists():
         raise MissingFileError(f"checkpoint or predictions not found: {given}")
     return given
+
+
+def _refuse_neighbours(given: Path) -> None:
+    if (given / MANIFEST_FILE).is_file():
+        raise ConfigError(
+            f"a data set, and no checkpoint or predictions: {given}", hint="Pass it with --data."
+        )
+    inside = sorted(given.glob(f"step_*/{STATE_FILE}"))
+    if inside:
+        raise ConfigError(
+            f"folder of {len(inside)} checkpoints: {given}",
+            hint=f"Give one of them, as {inside[-1].parent}, or their run.",
+        )
+    if given.is_file() and is_checkpoint(given.parent):
+        raise ConfigError(
+            f"part of a checkpoint: {given}", hint=f"Give its folder: {given.parent}"
+        )
 
 
 def next_step(project: Project, data: Path) -> str:

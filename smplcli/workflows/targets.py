@@ -8,21 +8,26 @@ from typing import Literal
 import torch
 
 from smplcli.datasets.shards import PreparedSplit
-from smplcli.errors import ConfigError
+from smplcli.errors import ConfigError, IntegrityError
 from smplcli.evaluation.inference import KeypointSource, index_batches, predict_samples
 from smplcli.evaluation.predictions import ImageCamera, Predictions
 from smplcli.evaluation.ranks import Rank
 from smplcli.evaluation.romp_files import result_files
 from smplcli.files import sha256_of
+from smplcli.models.config import ModelConfig
 from smplcli.models.network import build_network
 from smplcli.models.weights import LoadedNetwork, load_network
-from smplcli.training.checkpoints import AVERAGED_FILE, MODEL_FILE, STATE_FILE, load_weights
-from smplcli.training.config import read_recipe
+from smplcli.training.checkpoints import (
+    AVERAGED_FILE,
+    MODEL_FILE,
+    STATE_FILE,
+    load_weights,
+    read_facts,
+)
 from smplcli.types import Ints
 from smplcli.workflows.devices import choose_device
 from smplcli.workflows.progress import Progress
 
-CONFIG_FILE = "config.toml"
 PREDICTIONS_SUFFIX = ".npz"
 
 MATCHED = {
@@ -130,8 +135,15 @@ def load_checkpoint(
     file = weights_file(checkpoint, weights)
     if not checkpoint.is_dir():
         return load_network(file, device=device)
-    network = build_network(read_recipe(str(checkpoint.parents[1] / CONFIG_FILE)).model)
-    network.load_state_dict(load_weights(checkpoint, averaged=weights == "averaged"))
+    tensors = load_weights(checkpoint, averaged=weights == "averaged")
+    try:
+        config = ModelConfig.model_validate(read_facts(checkpoint)["recipe"]["model"])
+        network = build_network(config)
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise IntegrityError(
+            f"checkpoint is not of the network that it names: {checkpoint}"
+        ) from error
     return LoadedNetwork(network.eval().to(device), {}, sha256_of(file))
 
 

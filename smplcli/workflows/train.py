@@ -1,6 +1,5 @@
 """Training a network on prepared data."""
 
-import logging
 import platform
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,30 +20,28 @@ from smplcli.datasets.samples import SampleSet
 from smplcli.datasets.schema import MANIFEST_FILE
 from smplcli.datasets.shards import PreparedSplit, open_prepared, prepared_splits
 from smplcli.errors import ConfigError
-from smplcli.files import atomic_write, sha256_of
+from smplcli.files import sha256_of
 from smplcli.models.network import Network, build_network, upright_pose
 from smplcli.models.weights import load_network, save_network
 from smplcli.paths import make_folder, takes_texts
 from smplcli.rotations import aa_to_rotmat, rotmat_to_rot6d
-from smplcli.training.checkpoints import adopt, read_checkpoint, sweep
-from smplcli.training.config import Precision, Recipe, read_recipe, recipe_to_toml
+from smplcli.training.checkpoints import read_checkpoint
+from smplcli.training.config import Precision, Recipe, read_recipe
 from smplcli.training.distributed import Ranks, check_shares, trained_together
 from smplcli.training.events import Events
 from smplcli.training.lock import locked
 from smplcli.training.loop import run_training
 from smplcli.training.preflight import preflight
-from smplcli.training.resume import changes_since, check_changes, is_measured, run_facts
+from smplcli.training.resume import changes_since, is_measured, run_facts
 from smplcli.training.run import Run
 from smplcli.workflows.devices import choose_device
 from smplcli.workflows.progress import Progress, no_progress
 from smplcli.workflows.project import BEST_FILE
+from smplcli.workflows.run_folder import claim
 from smplcli.workflows.run_record import behind_latest, point_to_latest, record_start
 from smplcli.workflows.training_pictures import picture_maker
 from smplcli.workflows.validation import validator
 
-logger = logging.getLogger(__name__)
-
-CONFIG_FILE = "config.toml"
 VALIDATION = "validation"
 
 
@@ -139,9 +136,16 @@ def train(
         if begin_with is not None:
             ranks.agree(lambda: _check_first(begin_with, ground, allow_change))
         ranks.agree(lambda: stack.enter_context(locked(make_folder(run_dir))))
-        if begin_with is not None:
-            ranks.agree(lambda: adopt(run_dir, begin_with))
-        ranks.agree(lambda: _claim(run_dir, ground, allow_change))
+        ranks.agree(
+            lambda: claim(
+                run_dir,
+                ground.recipe,
+                ground.facts(),
+                _provenance(ground),
+                allowed=allow_change,
+                begin_with=begin_with,
+            )
+        )
         run = _run(ground, run_dir, own_device, ranks, workers)
         preflight(run, ground.validation)
         if ranks.is_first:
@@ -156,7 +160,7 @@ def train(
         reached=done.stop,
         steps=ground.recipe.schedule.steps,
         samples=len(ground.samples),
-        best=min(run.history, key=lambda entry: entry["pa_mpjpe"], default={}),
+        best=run.best or {},
         validation_samples=len(ground.validation),
         is_finished=is_measured(run.history, ground.recipe.schedule.steps),
         is_trial=fast_dev_run,
@@ -188,6 +192,11 @@ def _open(
     data: Path | Sequence[Path], recipe: str, body: Path | None, precision: Precision | None
 ) -> _Ground:
     folders = [data] if isinstance(data, Path) else list(data)
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise ConfigError(
+            f"a data set is given twice: {', '.join(map(str, folders))}",
+            hint="The recipe's mix says how much of each is seen.",
+        )
     settings = read_recipe(recipe)
     if precision is not None:
         compute = settings.compute.model_copy(update={"precision": precision})
@@ -286,15 +295,6 @@ def _check_first(checkpoint: Path, ground: _Ground, allow_change: Collection[str
     """Find out whether a run can begin with a checkpoint, before anything is written."""
     before, _ = read_checkpoint(checkpoint)
     changes_since(before, ground.facts(), allow_change, place=checkpoint)
-
-
-def _claim(run_dir: Path, ground: _Ground, allow_change: Collection[str]) -> None:
-    """Write the recipe into a run's folder, if it is the one that the run was begun with."""
-    for change in check_changes(run_dir, ground.facts(), allow_change):
-        logger.warning("changed: %s", change)
-    sweep(run_dir)
-    with atomic_write(run_dir / CONFIG_FILE) as stream:
-        stream.write(recipe_to_toml(ground.recipe).encode())
 
 
 def _keep_record(run: Run, ground: _Ground, runs_dir: Path | None) -> None:

@@ -169,7 +169,7 @@ def test_alone_it_reports_mistakes_in_the_settings():
 
 
 def test_completion_suggests_commands():
-    code = "from smplcli.cli import main; main()"
+    code = "from smplcli.__main__ import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"_SMPLCLI_COMPLETE": "complete_bash", "COMP_WORDS": "smplcli in", "COMP_CWORD": "1"},

@@ -99,6 +99,7 @@ def test_a_wrong_file_is_called_wrong_with_every_reason(data):
         (["--check", "nowhere.zip"], 3, "submission not found: nowhere.zip"),
         (["--check", "preds.npz"], 3, "not a submission to any known leaderboard"),
         (["--check", "text.txt"], 3, "not a submission to any known leaderboard"),
+        (["--check", "cut.zip"], 3, "not a readable submission: cut.zip"),
         (["--format", "emdb"], 2, "emdb needs predictions"),
         (["preds.npz", "--format", "emdb", "--splits", "test"], 2, "emdb takes no --splits"),
         (["preds.npz", "--data", "set", "--splits", "tset"], 3, "split not found: tset"),
@@ -107,6 +108,7 @@ def test_a_wrong_file_is_called_wrong_with_every_reason(data):
 )
 def test_what_makes_no_sense_is_refused_with_words(data, args, code, words):
     Path("text.txt").write_text("text")
+    Path("cut.zip").write_bytes(b"PK\3\4")
 
     result = run(*args, code=code)
 

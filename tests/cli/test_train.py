@@ -87,6 +87,19 @@ def test_a_run_out_of_time_in_its_last_step_is_measured_when_it_goes_on(project)
     assert report["best"]["step"] == 1
 
 
+def test_a_run_whose_checkpoints_are_gone_is_kept_as_it_is(unfinished):
+    train()
+    shutil.rmtree("runs/tiny-1/checkpoints")
+    before = Path("runs/tiny-1/best.safetensors").read_bytes()
+
+    refused = train("--out", "runs/tiny-1", code=2)
+    other = train("--json")
+
+    assert "and no checkpoints to go on from: runs/tiny-1" in refused.stderr
+    assert json.loads(other.stdout)["run_dir"] == "runs/tiny-2"
+    assert Path("runs/tiny-1/best.safetensors").read_bytes() == before
+
+
 def test_after_a_finished_run_another_begins_and_naming_it_says_that_it_is_finished(unfinished):
     train()
 
@@ -265,6 +278,17 @@ def test_data_without_anybody_to_validate_on_says_what_to_add(project, rendered)
     assert json.loads(together.stdout)["samples"] == 8
 
 
+def test_the_same_data_twice_is_refused(project):
+    again = [
+        "--data",
+        "data/prepared/synthetic-1",
+        "--data",
+        "data/prepared/../prepared/synthetic-1",
+    ]
+
+    assert "a data set is given twice" in train(*again, code=2).stderr
+
+
 def test_data_sets_that_are_named_are_mixed_by_the_shares_of_the_recipe(project, rendered):
     Path("tiny.toml").write_text("mix = [0.9, 0.1]\n" + RECIPE)
     named = ("--data", str(rendered), "--data", "data/prepared/synthetic-1")
@@ -292,6 +316,6 @@ def test_durations_are_read_as_clusters_write_them(text, expected):
     assert seconds(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-3h", "0", "nan", "1:2:3:4", "h", "inf"])
+@pytest.mark.parametrize("text", ["", "soon", "-3h", "0", "nan", "1:2:3:4", "h", "inf", "1:99:00"])
 def test_what_is_no_duration_is_refused(project, text):
     assert "is no duration" in train("--time-limit", text, code=2).stderr

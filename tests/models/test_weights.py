@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from smplcli.errors import MissingFileError, UnreadableFileError
 from smplcli.models.config import ModelConfig
 from smplcli.models.network import build_network
-from smplcli.models.weights import load_network, save_network
+from smplcli.models.weights import load_network, read_provenance, save_network
 
 CONFIG = ModelConfig(backbone="resnet18", head="baseline", input_size=64, hidden=8)
 
@@ -69,3 +69,26 @@ def test_a_header_without_a_network_is_refused(tmp_path, model):
 
     with pytest.raises(UnreadableFileError, match="damaged weights file"):
         load_network(tmp_path / "net.safetensors")
+
+
+def test_the_same_network_gives_the_same_bytes(network, tmp_path):
+    contents = set()
+    for number in range(8):  # safetensors' own order of the header changes from call to call
+        save_network(tmp_path / f"{number}.safetensors", network, {"steps": 3})
+        contents.add((tmp_path / f"{number}.safetensors").read_bytes())
+
+    assert len(contents) == 1
+
+
+def test_how_a_network_was_made_is_read_without_its_weights(network, tmp_path):
+    save_network(tmp_path / "net.safetensors", network, {"steps": 3})
+
+    assert read_provenance(tmp_path / "net.safetensors") == {"steps": 3}
+
+
+@pytest.mark.parametrize("header", [{}, {"provenance": "[]"}, {"provenance": "{"}])
+def test_a_header_that_does_not_say_how_a_network_was_made_is_refused(tmp_path, header):
+    save_file({"x": torch.zeros(1)}, tmp_path / "net.safetensors", metadata=header)
+
+    with pytest.raises(UnreadableFileError):
+        read_provenance(tmp_path / "net.safetensors")

@@ -46,3 +46,21 @@ def test_lifting_needs_a_network_that_takes_keypoints(tmp_path):
 
     with pytest.raises(ConfigError, match="lifting_steps"):
         read_recipe(str(path))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mix = [inf, 1.0]",
+        "[schedule]\nlearning_rate = inf",
+        "[augmentation]\nrotation = nan",
+        "[model]\nhidden = 100_000_000",
+        "[model]\ninput_size = 64_000",
+    ],
+)
+def test_numbers_that_no_training_survives_are_refused(tmp_path, text):
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+
+    with pytest.raises(ConfigError, match=r"finite number|less than or equal"):
+        read_recipe(str(path))

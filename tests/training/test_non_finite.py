@@ -1,5 +1,6 @@
 """A NaN in one sample: found before it reaches a weight, and named."""
 
+import itertools
 import json
 import logging
 
@@ -117,10 +118,31 @@ def test_without_a_nan_nothing_is_skipped(tmp_path):
 
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):
-    run = _run(tmp_path, "skip")
+    run, best = _run(tmp_path, "skip"), []
     run.network.mean_rot6d[0] = float(NAN)
+    run.on_best = lambda *_: best.append(None)
 
     with pytest.raises(UnstableTrainingError):
         train_whole(run)
 
     assert not checkpoints(run.run_dir)
+    assert not best
+
+
+def test_weights_whose_errors_are_no_numbers_are_not_the_best(tmp_path):
+    run, best = tiny_run(tmp_path / "run", validate=lambda *_: {"pa_mpjpe": float(NAN)}), []
+    run.on_best = lambda *_: best.append(None)
+
+    with pytest.raises(UnstableTrainingError, match="errors are not finite after step 2"):
+        train_whole(run)
+
+    assert not best
+
+
+def test_an_average_that_gives_no_numbers_does_not_stop_the_run(tmp_path):
+    answers = itertools.cycle([NAN, np.float32(90)])
+    run = tiny_run(tmp_path / "run", validate=lambda *_: {"pa_mpjpe": float(next(answers))})
+
+    train_whole(run)
+
+    assert [(entry["weights"], entry["pa_mpjpe"]) for entry in run.history] == [("ema", 90)] * 3

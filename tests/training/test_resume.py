@@ -20,6 +20,7 @@ from tests.training.tiny import (
     ended,
     forked,
     raising,
+    tensors,
     tiny_run,
     train_whole,
     weights,
@@ -161,6 +162,64 @@ def test_lines_of_steps_that_are_taken_again_leave_the_log(tmp_path):
         '{"step": 6',
     ]
     assert not any('"los' in line and "losses" not in line for line in lines)
+
+
+def test_lines_of_a_run_killed_before_its_first_checkpoint_leave_the_log(unbroken, tmp_path):
+    _killed_at(tiny_run(tmp_path / "run"), 1)
+    (tmp_path / "run/log.jsonl").write_text('{"step": 1, "validation": {}}\n')
+
+    run_training(tiny_run(tmp_path / "run"), whole)
+
+    assert _steps(tmp_path / "run") == _steps(unbroken.run_dir)
+
+
+def _steps(run_dir):
+    return [json.loads(line)["step"] for line in (run_dir / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def without_best(tmp_path):
+    """A finished run that was best after its fourth step, and whose best weights are lost."""
+    errors = iter([3.0, 9.0, 1.0, 9.0, 2.0, 9.0])  # of weights and average after each validation
+    train_whole(tiny_run(tmp_path / "run", validate=lambda *_: {"pa_mpjpe": next(errors)}))
+    run = tiny_run(tmp_path / "run", validate=lambda *_: {"pa_mpjpe": 2.0})
+    run.has_best = lambda: False
+    return run
+
+
+def _train_for_best(run):
+    """Go on with a run, and see what it writes as its best."""
+    kept = []
+    run.on_best = lambda network, facts: kept.append(
+        (facts, {name: value.clone() for name, value in network.state_dict().items()})
+    )
+    train_whole(run)
+    return kept
+
+
+def test_best_weights_that_are_lost_are_taken_from_their_checkpoint(without_best, caplog):
+    ((facts, found),) = _train_for_best(without_best)
+
+    assert facts == {"step": 4, "weights": "raw", "validation": {"pa_mpjpe": 1.0}}
+    assert all(
+        (found[name] == value).all() for name, value in tensors(without_best.run_dir, 4).items()
+    )
+    assert "taken from their checkpoint" in caplog.text
+
+
+def test_best_weights_whose_checkpoint_is_lost_too_are_looked_for_again(without_best, caplog):
+    shutil.rmtree(checkpoint_dir(without_best.run_dir, 4))
+
+    ((facts, _),) = _train_for_best(without_best)
+
+    assert facts["step"] == STEPS
+    assert "best weights are lost, and so is their checkpoint" in caplog.text
+
+
+def test_regaining_the_best_weights_changes_no_bit_of_the_last(unbroken, without_best):
+    _train_for_best(without_best)
+
+    assert _same(without_best, unbroken)
 
 
 DEFAULT = Recipe()

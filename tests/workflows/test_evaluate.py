@@ -20,7 +20,7 @@ from smplcli.models.network import build_network
 from smplcli.models.weights import load_network, save_network
 from smplcli.training.averaging import Averages
 from smplcli.training.checkpoints import save_checkpoint
-from smplcli.training.config import ScheduleConfig, read_recipe, recipe_to_toml
+from smplcli.training.config import ScheduleConfig, read_recipe
 from smplcli.training.run import TrainingState
 from smplcli.workflows import evaluate as workflow
 from smplcli.workflows import evaluation_controls as controls_workflow
@@ -265,16 +265,19 @@ def test_a_batch_of_nobody_is_refused(data, checkpoint):
         evaluate(checkpoint, data, batch_size=0)
 
 
-def step_folder(tmp_path, checkpoint):
-    """A checkpoint as training leaves it, whose averaged weights are another network's."""
+def step_folder(tmp_path, checkpoint, model=TINY):
+    """A checkpoint as training leaves it, whose averaged weights are another network's.
+
+    There is nothing else of its run.
+    """
     network = load_network(checkpoint).network
     averages = Averages(network, ScheduleConfig())
     averages.update(network, 1)
     averages.by_kind["ema"].state_dict()["mean_rot6d"].add_(0.3)
     optimizer = torch.optim.SGD(network.parameters())
-    save_checkpoint(tmp_path, 7, TrainingState(network, averages, optimizer), {})
-    recipe = read_recipe("demo").model_copy(update={"model": TINY})
-    (tmp_path / "config.toml").write_text(recipe_to_toml(recipe))
+    recipe = read_recipe("demo").model_copy(update={"model": model})
+    facts = {"recipe": recipe.model_dump(mode="json")}
+    save_checkpoint(tmp_path, 7, TrainingState(network, averages, optimizer), facts)
     return tmp_path / "checkpoints/step_00000007"
 
 
@@ -293,6 +296,13 @@ def test_the_two_sets_of_weights_of_a_checkpoint_are_measured_by_name(data, chec
 def test_a_file_with_one_set_of_weights_has_no_last_ones(data, checkpoint):
     with pytest.raises(ConfigError, match="one set of weights"):
         evaluate(checkpoint, data, options=EvaluationOptions(weights="last"))
+
+
+def test_a_checkpoint_of_another_network_than_it_says_is_refused(data, checkpoint, tmp_path):
+    other = TINY.model_copy(update={"hidden": 2 * TINY.hidden})
+
+    with pytest.raises(IntegrityError, match="not of the network that it names"):
+        evaluate(step_folder(tmp_path, checkpoint, other), data)
 
 
 def test_a_damaged_checkpoint_is_refused(data, checkpoint, tmp_path):

@@ -12,7 +12,7 @@ from smplcli.workflows.outputs import (
     default_run_dir,
     default_submission_file,
 )
-from smplcli.workflows.train import CONFIG_FILE
+from smplcli.workflows.project import CONFIG_FILE
 
 
 def start_run(run_dir, recipe, *, steps, measured=True):
@@ -51,6 +51,13 @@ def test_a_run_stopped_while_its_last_step_was_measured_goes_on(tmp_path):
     assert default_run_dir(tmp_path, "lite") == tmp_path / "lite-1"
 
 
+def test_a_run_whose_checkpoints_are_gone_is_followed_by_a_new_one(tmp_path):
+    start_run(tmp_path / "lite-1", "lite", steps=0)
+    (tmp_path / "lite-1/last").touch()
+
+    assert default_run_dir(tmp_path, "lite") == tmp_path / "lite-2"
+
+
 def test_a_run_of_another_recipe_is_left_alone(tmp_path):
     start_run(tmp_path / "pare-1", "pare", steps=1)
 
@@ -82,6 +89,14 @@ def test_evaluations_of_a_run_are_numbered_in_it(tmp_path):
     checkpoint = tmp_path / "lite-1/best.safetensors"
     assert default_evaluation_dir(checkpoint, "test") == tmp_path / "lite-1/eval/test-2"
     assert default_evaluation_dir(checkpoint, "validation").name == "validation-1"
+
+
+def test_an_evaluation_of_a_checkpoint_goes_into_its_run(tmp_path, monkeypatch):
+    start_run(tmp_path / "lite-1", "lite", steps=1)
+    monkeypatch.chdir(tmp_path / "lite-1/checkpoints")
+
+    for target in (Path("step_00000001"), tmp_path / "lite-1/checkpoints/step_00000001"):
+        assert default_evaluation_dir(target, "test").resolve() == tmp_path / "lite-1/eval/test-1"
 
 
 def test_an_evaluation_of_a_file_outside_a_run_leaves_nothing_behind(tmp_path):

@@ -238,3 +238,23 @@ def test_a_target_that_was_named_and_is_missing_is_an_error():
 
     with pytest.raises(MissingFileError, match=r"not found: no\.safetensors"):
         evaluation_target(find_project(), Path("no.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("target", "words", "advice"),
+    [
+        ("data", "a data set, and no checkpoint", "--data"),
+        ("run/checkpoints", "folder of 2 checkpoints", "step_00000002, or their run"),
+        ("run/checkpoints/step_00000001/model.safetensors", "part of a check", "its folder: run"),
+    ],
+)
+def test_what_lies_near_a_target_is_told_from_it(target, words, advice):
+    touch("data/manifest.json")
+    for step in (1, 2):
+        touch(f"run/checkpoints/step_0000000{step}/state.json")
+        touch(f"run/checkpoints/step_0000000{step}/model.safetensors")
+
+    with pytest.raises(ConfigError, match=words) as caught:
+        evaluation_target(find_project(), Path(target))
+
+    assert advice in caught.value.hint

@@ -58,7 +58,9 @@ def open_members(path: Path) -> Iterator[Members]:
     except (MemoryError, RecursionError):
         raise
     except Exception as error:  # damaged bytes and odd contents raise a dozen kinds
-        raise UnreadableFileError(f"not a readable submission: {path}: {error}") from error
+        raise UnreadableFileError(
+            f"not a readable submission: {path}: {error}", hint="Write or copy it again."
+        ) from error
 
 
 def _zip(path: Path, archive: zipfile.ZipFile) -> Members:

@@ -1,7 +1,6 @@
 """Which leaderboard a file is for, told by what it is and not by what it is called."""
 
 import re
-import zipfile
 from pathlib import Path
 
 from smplcli.errors import MissingFileError, UnreadableFileError
@@ -11,6 +10,7 @@ from smplcli.submission.checks.eth import looks_like_csv
 EMDB_MEMBER = re.compile(r"(.*/)?P\d+/[^/]+/[^/]+/\d+\.pkl")
 AGORA_MEMBER = re.compile(r"(.*/)?[^/]+_personId_\d+\.pkl")
 THREEDPW_MEMBER = re.compile(r".*\.pkl")
+ZIP_MAGIC = b"PK"
 
 
 def recognise(path: Path) -> str:
@@ -23,7 +23,7 @@ def recognise(path: Path) -> str:
     """
     if not path.exists():
         raise MissingFileError(f"submission not found: {path}")
-    if path.is_dir() or zipfile.is_zipfile(path):
+    if path.is_dir() or _begins_as_zip(path):
         with open_members(path) as members:
             found = _by_names(members)
     else:
@@ -34,6 +34,11 @@ def recognise(path: Path) -> str:
             hint="Known are the zip of the 3DPW challenge, the course's csv, EMDB and AGORA.",
         )
     return found
+
+
+def _begins_as_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(ZIP_MAGIC)) == ZIP_MAGIC
 
 
 def _by_names(members: Members) -> str | None:
