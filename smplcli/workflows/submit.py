@@ -107,8 +107,3 @@ def choose_format(given: FormatName | None, data: Path | None) -> FormatName:
             hint="Pass --format to say what file is wanted.",
         )
     return SOURCE_FORMATS[source]
-
-
-def needs_data(format_name: FormatName | None) -> bool:
-    """Whether a format is made from a prepared data set rather than from predictions alone."""
-    return format_name not in PICTURE_FORMATS
