@@ -183,7 +183,7 @@ def attacks(canary):
         + text(shell)
         + b"tR.",
         "name from the stack": b"\x8c\x02os\x8c\x06system\x93" + text(shell) + b"\x85R.",
-        "dotted name": b"\x80\x04\x8c\x07pathlib\x8c\x09os.system\x93" + text(shell) + b"\x85R.",
+        "dotted name": b"\x80\x04\x8c\x06shutil\x8c\x09os.system\x93" + text(shell) + b"\x85R.",
         "INST": b"(" + text(shell) + b"ios\nsystem\n.",
         "OBJ": b"(cos\nsystem\n" + text(shell) + b"o.",
         "NEWOBJ_EX": b"\x80\x04" + partial + b")R.",
