@@ -81,9 +81,10 @@ def draw_lifting_batch(
     yaw, tilt = aa_to_rotmat(torch.from_numpy(turns).float())
     full_pose[:, 0] = tilt @ yaw @ full_pose[:, 0]
     betas = torch.from_numpy(rng.normal(size=(count, NUM_BETAS))).float()
+    device = next(joints.buffers()).device
     with torch.no_grad():
-        body = joints(full_pose, betas)
-    coco = (body[:, NUM_JOINTS:] - body[:, :1]).numpy()
+        body = joints(full_pose.to(device), betas.to(device))
+    coco = (body[:, NUM_JOINTS:] - body[:, :1]).cpu().numpy()
     return LiftingBatch(_see(coco, rng), full_pose, betas, body)
 
 

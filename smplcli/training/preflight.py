@@ -161,7 +161,7 @@ def _largest_on_gpu(network: Network, recipe: Recipe, device: torch.device, coun
         try:
             # What the optimizer and the averages will hold, which is not there yet.
             rest = torch.empty(state_bytes(network, recipe), dtype=torch.uint8, device=device)
-            _answer(network, recipe, device, batch).backward()
+            _answer(network, recipe, batch).backward()
             del rest
         except torch.OutOfMemoryError:
             return False
@@ -207,15 +207,15 @@ def _kept_for_backward(network: Network, recipe: Recipe, batch: int) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         # The answer is kept until all of it has been counted, so no storage is there twice.
-        answer = _answer(network, recipe, torch.device("cpu"), batch)
+        answer = _answer(network, recipe, batch)
         total = sum(kept.values())
     del answer
     return total
 
 
-def _answer(network: Network, recipe: Recipe, device: torch.device, batch: int) -> Tensor:
+def _answer(network: Network, recipe: Recipe, batch: int) -> Tensor:
     """A number that depends on all that a step computes for a batch of grey pictures."""
-    size = recipe.model.input_size
+    size, device = recipe.model.input_size, network.mean_rot6d.device
     image = torch.full((batch, 3, size, size), 0.5, device=device)
     image = image.to(memory_format=torch.channels_last)
     with autocast(recipe.compute.precision, device):

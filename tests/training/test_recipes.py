@@ -23,7 +23,7 @@ def data(tmp_path_factory):
     return folder
 
 
-def _shrunk(recipe):
+def shrunk(recipe):
     """The same recipe with everything small and short, from random weights."""
     model, schedule = recipe.model, recipe.schedule
     width = {"context": 8, "keypoints": 8}
@@ -53,7 +53,7 @@ def _shrunk(recipe):
 
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_a_recipe_trains_from_end_to_end(name, data, tmp_path):
-    recipe = _shrunk(read_recipe(name))
+    recipe = shrunk(read_recipe(name))
     (tmp_path / "tiny.toml").write_text(recipe_to_toml(recipe))
 
     report = train(data, tmp_path / "run", recipe=str(tmp_path / "tiny.toml"))
@@ -121,7 +121,7 @@ def test_training_offline_names_the_weights_to_fetch(monkeypatch, data, tmp_path
     monkeypatch.setattr(pretrained, "IMAGENET", {"resnet18": Published(url, "f37072fd")})
     before = torch.hub.get_dir()
     torch.hub.set_dir(str(tmp_path))
-    recipe = _shrunk(read_recipe("pare")).model_copy(update={"backbone_weights": "imagenet"})
+    recipe = shrunk(read_recipe("pare")).model_copy(update={"backbone_weights": "imagenet"})
     (tmp_path / "tiny.toml").write_text(recipe_to_toml(recipe))
 
     with pytest.raises(MissingFileError, match=url):

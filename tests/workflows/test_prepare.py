@@ -435,7 +435,7 @@ def test_any_backend_gives_the_same_bytes(backend, package, raw, tmp_path):
 @pytest.mark.parametrize(
     ("damage", "fault"),
     [
-        (lambda arrays: arrays["crop_jpeg"].fill(0), "crop 0 of a shard is damaged"),
+        (lambda arrays: arrays["crop_jpeg"].fill(0), "crop 0 is damaged"),
         (lambda arrays: arrays["pose"].fill(np.nan), "pose holds values that are not finite"),
         (lambda arrays: arrays.update(shape=arrays["shape"][:, :9]), "shape has another type"),
         (lambda arrays: arrays["crop_offsets"].fill(7), "crops do not fit together"),
