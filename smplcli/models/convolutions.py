@@ -4,6 +4,7 @@ from typing import Any, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 _FROM_DOUBLED = ((0.0, 0.0, 1.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0), (1.0, 0.0, 0.0))
@@ -116,12 +117,59 @@ class Doubling(nn.Module):
         products = self.products(x).permute(0, 2, 3, 1).unflatten(3, (3, 3, -1))
         doubled = products.new_empty(len(x), height, 2, width, 2, products.shape[-1])
         for one, out in zip(products, doubled, strict=True):  # one at a time stays in the cache
-            rows = one.new_empty(height, 2, width, *one.shape[-2:])
-            _sum_taps(one.unbind(2), rows.unbind(1))
-            _sum_taps(rows.movedim(2, 0).unbind(3), out.movedim(2, 0).unbind(3))
+            _sum_products(one, out)
             _activate(out, self.activation, self.limits)
         pixels: Tensor = doubled.view(len(x), 2 * height, 2 * width, -1)
         return pixels.permute(0, 3, 1, 2)
+
+
+def convolve_doubled(x: Tensor, weight: Tensor) -> Tensor:
+    """What `Doubling` computes, before its activation, with gradients.
+
+    Args:
+        x: (B, D, H, W).
+        weight: (C, D, 3, 3).
+
+    Returns:
+        (B, C, 2H, 2W).
+    """
+    if x.device.type != "cpu":
+        return functional.conv_transpose2d(x, _merged_kernel(weight), stride=2, padding=1)
+    taps = weight.permute(2, 3, 0, 1).flatten(0, 2)
+    products = functional.linear(x.permute(0, 2, 3, 1), taps).unflatten(3, (3, 3, -1))
+    doubled = cast("Tensor", _SummedProducts.apply(products))
+    return doubled.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
+
+
+class _SummedProducts(torch.autograd.Function):
+    """Pixels (B, H, 2, W, 2, C) of the larger pictures from products (B, H, W, 3, 3, C)."""
+
+    @staticmethod
+    def forward(ctx: Any, products: Tensor) -> Tensor:  # noqa: ARG004 - torch's signature
+        count, height, width, *_, channels = products.shape
+        doubled = products.new_empty(count, height, 2, width, 2, channels)
+        for one, out in zip(products, doubled, strict=True):
+            _sum_products(one, out)
+        return doubled
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004 - torch's signature
+        count, height, _, width, _, channels = gradient.shape
+        products = gradient.new_empty(count, height, width, 3, 3, channels)
+        for one, out in zip(gradient, products, strict=True):
+            rows = one.new_empty(height, 2, width, 3, channels)
+            _spread_taps(one.movedim(2, 0).unbind(3), rows.movedim(2, 0).unbind(3))
+            _spread_taps(rows.unbind(1), out.unbind(2))
+        return products
+
+
+def _sum_products(products: Tensor, doubled: Tensor) -> None:
+    """Sum products (H, W, 3, 3, C) up for pixels (H, 2, W, 2, C)."""
+    height, width = products.shape[:2]
+    rows = products.new_empty(height, 2, width, *products.shape[-2:])
+    _sum_taps(products.unbind(2), rows.unbind(1))
+    _sum_taps(rows.movedim(2, 0).unbind(3), doubled.movedim(2, 0).unbind(3))
 
 
 def _sum_taps(taps: tuple[Tensor, ...], doubled: tuple[Tensor, ...]) -> None:
@@ -132,6 +180,17 @@ def _sum_taps(taps: tuple[Tensor, ...], doubled: tuple[Tensor, ...]) -> None:
     even[1:] += before[:-1]
     torch.add(before, here, out=odd)
     odd[:-1] += after[1:]
+
+
+def _spread_taps(doubled: tuple[Tensor, ...], taps: tuple[Tensor, ...]) -> None:
+    """Gradients of `_sum_taps`: of the taps from those of the pixels."""
+    even, odd = doubled
+    before, here, after = taps
+    before.copy_(odd)
+    before[:-1] += even[1:]
+    torch.add(even, odd, out=here)
+    after.copy_(even)
+    after[1:] += odd[:-1]
 
 
 def doubling(
@@ -150,14 +209,18 @@ def merge_doubling(conv: nn.Conv2d | nn.ConvTranspose2d) -> nn.ConvTranspose2d:
     Of the nine pixels that a 3x3 kernel reads there, several are the same: each kind of
     neighbourhood needs the sums of some of its weights only, and 16 products do for 36.
     """
-    rows = torch.tensor(_FROM_DOUBLED, dtype=torch.float64, device=conv.weight.device)
-    kernel = torch.einsum("ak,bl,oikl->ioab", rows, rows, conv.weight.double()).float()
     merged = nn.ConvTranspose2d(
         conv.in_channels, conv.out_channels, 4, stride=2, padding=1, device="meta"
     )
-    merged.weight = _fixed(kernel)
+    merged.weight = _fixed(_merged_kernel(conv.weight.detach().double()).float())
     merged.bias = conv.bias
     return merged
+
+
+def _merged_kernel(weight: Tensor) -> Tensor:
+    """Weights (D, C, 4, 4) of the transposed convolution of those of a 3x3 one (C, D, 3, 3)."""
+    rows = torch.tensor(_FROM_DOUBLED, dtype=weight.dtype, device=weight.device)
+    return torch.einsum("ak,bl,oikl->ioab", rows, rows, weight)
 
 
 def _activate(y: Tensor, activation: str, limits: list[float]) -> Tensor:

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from smplcli.conventions import COCO17_JOINTS, NUM_BETAS, NUM_JOINTS, NUM_PARTS
 from smplcli.models.config import ModelConfig
+from smplcli.models.convolutions import convolve_doubled
 
 POOLED_CHANNELS = 32
 """Channels per joint that shape, camera and context read from the attended features."""
@@ -163,9 +164,15 @@ class Branch(nn.Module):
         """Features (B, C, h, w) at the branch's resolution."""
         x = self.entry(features[-1])
         for step, block in enumerate(self.blocks):
+            has_lateral = step < len(self.laterals)
+            if self.training and self.mode == "nearest" and not has_lateral:
+                # The same, faster; what is prepared for inference is told by the plain form.
+                conv, *rest = cast("nn.Sequential", block)
+                x = nn.Sequential(*rest)(convolve_doubled(x, cast("Tensor", conv.weight)))
+                continue
             if self.mode != "transposed":
                 x = functional.interpolate(x, scale_factor=2.0, mode=self.mode)
-            if step < len(self.laterals):
+            if has_lateral:
                 x = x + self.laterals[step](features[-2 - step])
             x = block(x)
         return cast("Tensor", x)

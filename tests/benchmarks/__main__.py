@@ -7,10 +7,19 @@ import platform
 
 import torch
 
-from tests.benchmarks import body, metrics, network, predict, prepare, rendering, startup
+from tests.benchmarks import (
+    body,
+    metrics,
+    network,
+    predict,
+    prepare,
+    rendering,
+    startup,
+    training,
+)
 from tests.benchmarks.duel import fight
 
-MODULES = (startup, metrics, body, rendering, prepare, network, predict)
+MODULES = (startup, metrics, body, rendering, prepare, network, training, predict)
 ROW = "{:<54} {:>9} {:>9} {:>7} {:>6}  {}"
 
 
