@@ -208,7 +208,7 @@ def _difference_rows(differences: "Iterable[Difference]") -> list[tuple[object, 
             number.label,
             f"{number.here:.1f}",
             f"{number.there:.1f}",
-            f"{number.difference:+.1f} {number.difference_unit}",
+            f"{number.difference:+z.1f} {number.difference_unit}",
             _interval(number.low, number.high),
             number.count,
         )
@@ -217,4 +217,4 @@ def _difference_rows(differences: "Iterable[Difference]") -> list[tuple[object, 
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    return "-" if low is None or high is None else f"{low:.1f}..{high:.1f}"
+    return "-" if low is None or high is None else f"{low:z.1f}..{high:z.1f}"

@@ -199,7 +199,8 @@ class _Reader:
     def _fits(self, name: str, trailing: tuple[int, ...], kinds: str) -> None:
         array = self._arrays[name]
         if array.shape != (self._num_rows, *trailing) or array.dtype.kind not in kinds:
+            expected = (self._num_rows, *trailing)
             raise UnreadableFileError(
-                f"{name} must be (rows{''.join(f', {n}' for n in trailing)}) of kind {kinds!r},"
-                f" is {array.shape} of {array.dtype}: {self._path}"
+                f"{name} must be {expected} of kind {kinds!r}, is {array.shape} of {array.dtype}: "
+                f"{self._path}"
             )

@@ -126,10 +126,10 @@ class Training:
         try:
             restore(self.state, read_checkpoint(folder)[1], source=folder)
         except (SmplCliError, OSError):
-            logger.warning("best weights are lost, and so is their checkpoint: %s", folder)
+            logger.warning("best weights of step %d are gone: the best from here on is kept", step)
             run.history = []
             return
-        logger.warning("best weights were lost, and are taken from their checkpoint: %s", folder)
+        logger.info("best weights of step %d are taken from its checkpoint", step)
         if run.ranks.is_first:
             with self.judge.wearing(kind) as network:
                 run.on_best(network, _public(run.best))

@@ -249,4 +249,4 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
 
 
 def _gigabytes(size: int) -> str:
-    return f"{size / GIGABYTE:.1f} GB"
+    return f"{size / GIGABYTE:.1f} GB" if size >= GIGABYTE else f"{size >> 20} MB"

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from smplcli.datasets.schema import MANIFEST_FILE
+from smplcli.errors import ConfigError
 from smplcli.evaluation.comparison import Other, compare, comparison_notes, read_other
 from smplcli.evaluation.frames import sequence_of
 from smplcli.evaluation.inference import KeypointSource, index_batches
@@ -16,7 +17,7 @@ from smplcli.evaluation.ranks import Rank, joined
 from smplcli.evaluation.reports import PER_SAMPLE_FILE, write_per_sample_csv
 from smplcli.evaluation.scoring import RawErrors, SampleErrors, finish, measure_batches
 from smplcli.files import sha256_of, write_json
-from smplcli.paths import refuse_existing, takes_texts
+from smplcli.paths import check_folder, refuse_existing, takes_texts
 from smplcli.workflows.evaluation_ground import Ground, open_ground, posers_of, without_camera
 from smplcli.workflows.evaluation_report import (
     Evaluation,
@@ -98,8 +99,11 @@ def evaluate(
         OutputExistsError: ``out`` holds results and ``overwrite`` is false.
     """
     options = options or EvaluationOptions()
+    _refuse_idle(target, options)
     written = () if out is None else _files(out, options)
     refuse_existing(*written, overwrite=overwrite)
+    if out is not None:
+        check_folder(out)
     limits = read_limits(options.limits)
     other = None if options.compare_with is None else read_other(options.compare_with)
     ground = open_for(data, split, body, device, options)
@@ -123,6 +127,16 @@ def evaluate(
         evaluation = evaluation._replace(report=report)
         _write(evaluation, occlusion, written, target, options, overwrite=overwrite)
     return report
+
+
+def _refuse_idle(target: Path | None, options: EvaluationOptions) -> None:
+    """Refuse what is asked of a network where there is none."""
+    is_asked = options.flip_test or options.weights == "last"
+    if is_asked and (target is None or is_predictions(target)):
+        raise ConfigError(
+            f"only a network has weights to choose and sees mirror images: {target or SELF_TEST}",
+            hint="Give the checkpoint that made the predictions.",
+        )
 
 
 def _beside(other: Other, evaluation: Evaluation) -> EvaluationReport:

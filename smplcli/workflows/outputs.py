@@ -171,7 +171,9 @@ def is_complete_run(run_dir: Path) -> bool:
 
 def default_evaluation_dir(target: Path, split: str) -> Path | None:
     """Folder for an evaluation: in the run that a checkpoint belongs to, ``None`` without one."""
-    run_dir = target.absolute().parents[1] if is_checkpoint(target) else target.parent
+    run_dir = target.parent
+    if is_checkpoint(target):
+        run_dir = Path(os.path.relpath(target.absolute().parent.parent))
     return next_free(run_dir / EVALUATION_DIR, split) if (run_dir / CONFIG_FILE).exists() else None
 
 

@@ -102,7 +102,7 @@ def differences(report: EvaluationReport) -> Html | None:
                             number.label,
                             f"{number.here:.1f}",
                             f"{number.there:.1f}",
-                            f"{number.difference:+.1f} {number.difference_unit}",
+                            f"{number.difference:+z.1f} {number.difference_unit}",
                             _interval(number.low, number.high),
                             f"{number.count:,}",
                         )
@@ -199,4 +199,4 @@ def _row(number: Measurement) -> Sequence[str]:
 
 
 def _interval(low: float | None, high: float | None, prefix: str = "") -> str:
-    return "-" if low is None or high is None else f"{prefix}{low:.1f} to {high:.1f}"
+    return "-" if low is None or high is None else f"{prefix}{low:z.1f} to {high:z.1f}"

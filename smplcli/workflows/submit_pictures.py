@@ -12,7 +12,7 @@ import numpy as np
 
 from smplcli.errors import ConfigError, UnreadableFileError
 from smplcli.files import atomic_write, sha256_of
-from smplcli.paths import make_folder, refuse_existing
+from smplcli.paths import check_folder, make_folder, refuse_existing
 from smplcli.submission.agora import write_agora
 from smplcli.submission.checks.report import CheckReport
 from smplcli.submission.emdb import EmdbSequence, emdb_place, to_rotations, write_emdb
@@ -59,6 +59,7 @@ def submit_pictures(
     people = read_picture_predictions(target)
     path = demo_path(out, is_demo=people.is_demo)
     refuse_existing(path, overwrite=overwrite)
+    check_folder(path.parent)
     if format_name == "agora":
         check, counts = _write_agora(path, people, fill, overwrite=overwrite)
     else:

@@ -27,7 +27,7 @@ from smplcli.evaluation.predictions import (
 )
 from smplcli.evaluation.protocols import ORIENTED_PARTS
 from smplcli.files import atomic_write, sha256_of
-from smplcli.paths import refuse_existing
+from smplcli.paths import check_folder, refuse_existing
 from smplcli.submission.checks.report import CheckReport
 from smplcli.submission.eth import write_eth
 from smplcli.submission.filling import Fill, blend_frames, blend_poses
@@ -105,6 +105,7 @@ def submit_splits(
     is_demo = model.is_demo or any(split.is_synthetic for split in samples)
     path = demo_path(out, is_demo=is_demo)
     refuse_existing(path, overwrite=options.overwrite)
+    check_folder(path.parent)
     splits, notes = _predict(target, data, samples, options, progress)
     work = _Work(splits, model, is_demo, options, progress)
     with atomic_write(path, overwrite=options.overwrite) as file:

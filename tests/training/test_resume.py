@@ -198,13 +198,14 @@ def _train_for_best(run):
 
 
 def test_best_weights_that_are_lost_are_taken_from_their_checkpoint(without_best, caplog):
+    caplog.set_level(logging.INFO)
     ((facts, found),) = _train_for_best(without_best)
 
     assert facts == {"step": 4, "weights": "raw", "validation": {"pa_mpjpe": 1.0}}
     assert all(
         (found[name] == value).all() for name, value in tensors(without_best.run_dir, 4).items()
     )
-    assert "taken from their checkpoint" in caplog.text
+    assert "best weights of step 4 are taken from its checkpoint" in caplog.text
 
 
 def test_best_weights_whose_checkpoint_is_lost_too_are_looked_for_again(without_best, caplog):
@@ -213,7 +214,7 @@ def test_best_weights_whose_checkpoint_is_lost_too_are_looked_for_again(without_
     ((facts, _),) = _train_for_best(without_best)
 
     assert facts["step"] == STEPS
-    assert "best weights are lost, and so is their checkpoint" in caplog.text
+    assert "best weights of step 4 are gone" in caplog.text
 
 
 def test_regaining_the_best_weights_changes_no_bit_of_the_last(unbroken, without_best):

@@ -13,6 +13,7 @@ from smplcli.errors import (
     IntegrityError,
     MissingFileError,
     OutputExistsError,
+    ResourceError,
     UnreadableFileError,
 )
 from smplcli.models.config import ModelConfig
@@ -303,6 +304,23 @@ def test_a_checkpoint_of_another_network_than_it_says_is_refused(data, checkpoin
 
     with pytest.raises(IntegrityError, match="not of the network that it names"):
         evaluate(step_folder(tmp_path, checkpoint, other), data)
+
+
+@pytest.mark.parametrize("options", [{"weights": "last"}, {"flip_test": True}])
+def test_what_only_a_network_can_do_is_not_asked_of_predictions(data, tmp_path, options):
+    for target in (tmp_path / "preds.npz", None):
+        with pytest.raises(ConfigError, match="only a network"):
+            evaluate(target, data, options=EvaluationOptions(**options))
+
+
+def test_a_folder_that_takes_no_files_is_named_before_the_work(data, checkpoint, tmp_path):
+    (tmp_path / "file").touch()
+
+    def progress(items, label):
+        raise AssertionError(f"began to {label}")
+
+    with pytest.raises(ResourceError, match="is a file"):
+        evaluate(checkpoint, data, out=tmp_path / "file/eval", progress=progress)
 
 
 def test_a_damaged_checkpoint_is_refused(data, checkpoint, tmp_path):

@@ -96,7 +96,7 @@ def test_an_evaluation_of_a_checkpoint_goes_into_its_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "lite-1/checkpoints")
 
     for target in (Path("step_00000001"), tmp_path / "lite-1/checkpoints/step_00000001"):
-        assert default_evaluation_dir(target, "test").resolve() == tmp_path / "lite-1/eval/test-1"
+        assert default_evaluation_dir(target, "test") == Path("../eval/test-1")
 
 
 def test_an_evaluation_of_a_file_outside_a_run_leaves_nothing_behind(tmp_path):

@@ -9,7 +9,12 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from smplcli.body.files import load_body
-from smplcli.errors import OutputExistsError, RefusedError, UnreadableFileError
+from smplcli.errors import (
+    OutputExistsError,
+    RefusedError,
+    ResourceError,
+    UnreadableFileError,
+)
 from smplcli.models.config import ModelConfig
 from smplcli.models.network import build_network
 from smplcli.models.weights import save_network
@@ -199,3 +204,13 @@ def test_a_data_set_without_the_challenges_splits_has_nothing_to_submit(tmp_path
 
     with pytest.raises(UnreadableFileError, match="data set lacks train, validation, test"):
         submit(tmp_path / "preds.npz", data, tmp_path / "out.zip")
+
+
+def test_a_folder_that_takes_no_files_is_named_before_the_work(data, truth, tmp_path):
+    (tmp_path / "file").touch()
+
+    def progress(items, label):
+        raise AssertionError(f"began to {label}")
+
+    with pytest.raises(ResourceError, match="is a file"):
+        submit(truth, data, tmp_path / "file/x.zip", progress=progress)
