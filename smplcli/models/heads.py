@@ -167,8 +167,8 @@ class Branch(nn.Module):
             has_lateral = step < len(self.laterals)
             if self.training and self.mode == "nearest" and not has_lateral:
                 # The same, faster; what is prepared for inference is told by the plain form.
-                conv, *rest = cast("nn.Sequential", block)
-                x = nn.Sequential(*rest)(convolve_doubled(x, cast("Tensor", conv.weight)))
+                conv, norm, activation = cast("nn.Sequential", block)
+                x = activation(norm(convolve_doubled(x, cast("Tensor", conv.weight))))
                 continue
             if self.mode != "transposed":
                 x = functional.interpolate(x, scale_factor=2.0, mode=self.mode)

@@ -118,10 +118,10 @@ class Training:
 
     def _regain_best(self) -> None:
         """Where the best weights are lost, take them from their checkpoint, or look for others."""
-        run = self.run
-        if run.best is None or run.ranks.agree(run.has_best):
+        run, best = self.run, self.run.best
+        if best is None or run.ranks.agree(run.has_best):
             return
-        step, kind = run.best["step"], run.best["weights"]
+        step = best["step"]
         folder = checkpoint_dir(run.run_dir, step)
         try:
             restore(self.state, read_checkpoint(folder)[1], source=folder)
@@ -131,8 +131,8 @@ class Training:
             return
         logger.info("best weights of step %d are taken from its checkpoint", step)
         if run.ranks.is_first:
-            with self.judge.wearing(kind) as network:
-                run.on_best(network, _public(run.best))
+            with self.judge.wearing(best["weights"]) as network:
+                self._spared(lambda: run.on_best(network, _public(best)), "best weights")
 
     def train(self, first: int) -> int:
         """Take the steps from ``first`` on, and return how many are taken at the end."""

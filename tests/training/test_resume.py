@@ -10,7 +10,7 @@ import signal
 
 import pytest
 
-from smplcli.errors import ConfigError, IntegrityError
+from smplcli.errors import ConfigError, IntegrityError, ResourceError
 from smplcli.training.checkpoints import adopt, checkpoint_dir, checkpoints
 from smplcli.training.config import Recipe
 from smplcli.training.loop import run_training
@@ -215,6 +215,16 @@ def test_best_weights_whose_checkpoint_is_lost_too_are_looked_for_again(without_
 
     assert facts["step"] == STEPS
     assert "best weights of step 4 are gone" in caplog.text
+
+
+def test_a_full_disk_does_not_keep_a_run_from_going_on_without_its_best(without_best, caplog):
+    def refuse(*_):
+        raise ResourceError("disk full")
+
+    without_best.on_best = refuse
+    train_whole(without_best)
+
+    assert "best weights not saved, training goes on: disk full" in caplog.text
 
 
 def test_regaining_the_best_weights_changes_no_bit_of_the_last(unbroken, without_best):
